@@ -1,0 +1,44 @@
+"""`leads_database`: the DuckDB file that analysts open, published as a new version behind a link."""
+
+import dagster as dg
+
+from leads_pipeline.assets.partitions import BACKFILL_POLICY, report_days, run_days
+from leads_pipeline.settings import Account
+from leads_pipeline.stages.publish_tables import publish_tables
+from leads_pipeline.stages.workspace import Workspace
+
+
+def build_leads_database(account: Account, days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the account's last asset."""
+
+    @dg.asset(
+        name="leads_database",
+        key_prefix=account.name,
+        group_name=account.name,
+        partitions_def=days,
+        backfill_policy=BACKFILL_POLICY,
+        deps=[dg.AssetKey([account.name, "leads"])],
+        kinds={"duckdb"},
+        description=(
+            "The tables `leads`, `quarantine`, `api_calls` and `coverage` in data/leads.duckdb. It follows the "
+            "Parquet files and is published as a new version behind a link: readers are never in the way."
+        ),
+    )
+    def leads_database(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult[None]:
+        published = publish_tables(workspace, context.log.info)
+        changed = {changed.day for changed in published.changed_days if changed.account == account.name}
+        report_days(context, {}, changed - {*run_days(context)})
+        return dg.MaterializeResult(
+            metadata={
+                "version": published.version,
+                "dagster/row_count": published.leads,
+                "leads": published.leads,
+                "quarantined": published.quarantined,
+                "days_changed": len(published.changed_days),
+                "path": dg.MetadataValue.path("leads.duckdb"),
+            }
+        )
+
+    return leads_database

@@ -1,0 +1,49 @@
+"""`normalized_leads`: every answer that is not in the tables yet, as typed leads and quarantined records."""
+
+import dagster as dg
+
+from leads_pipeline.assets.partitions import BACKFILL_POLICY, report_days, run_days, table_schema
+from leads_pipeline.leads.schema import LEAD_COLUMNS
+from leads_pipeline.settings import Account
+from leads_pipeline.stages.normalize_answers import normalize_pending
+from leads_pipeline.stages.workspace import Workspace
+
+
+def build_normalized_leads(account: Account, days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the account's second asset."""
+
+    @dg.asset(
+        name="normalized_leads",
+        key_prefix=account.name,
+        group_name=account.name,
+        partitions_def=days,
+        backfill_policy=BACKFILL_POLICY,
+        deps=[dg.AssetKey([account.name, "raw_responses"])],
+        kinds={"pandas", "parquet"},
+        metadata={"dagster/column_schema": table_schema(LEAD_COLUMNS)},
+        description=(
+            "Answers as typed rows: times in IST, phones in E.164, blanks as NULL, unknown fields kept. What cannot "
+            "be a lead is quarantined whole, with its reason. received = leads + duplicates + quarantined, or the "
+            "run fails."
+        ),
+    )
+    def normalized_leads(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult[None]:
+        result = normalize_pending(workspace, account.name, run_days(context), context.log.info)
+        report_days(context, {}, {day for answer in result.answers for day in answer.window.days if answer.outcome.rule.covers})
+        if result.unknown_fields:
+            context.log.warning(f"Fields that the schema does not know, kept in extra: {', '.join(result.unknown_fields)}.")
+        if result.unknown_query_types:
+            context.log.warning(f"Query types never seen before: {', '.join(result.unknown_query_types)}.")
+        return dg.MaterializeResult(
+            metadata={
+                "answers": len(result.answers),
+                "received": result.counts.received,
+                "leads": result.counts.leads,
+                "duplicates": result.counts.duplicates,
+                "quarantined": result.counts.quarantined,
+            }
+        )
+
+    return normalized_leads

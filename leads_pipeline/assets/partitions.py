@@ -1,0 +1,79 @@
+"""The one partitions definition and backfill policy, and reporting per day. What a run's days are is decided here."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from leads_pipeline.days import IST
+from leads_pipeline.indiamart.windows import MAX_WINDOW
+from leads_pipeline.leads.schema import Column
+from leads_pipeline.storage.coverage import DayCoverage
+
+BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOW.days)
+"""One run covers up to 7 neighbouring days, so that it needs at most one call."""
+
+_DAY_FORMAT = "%Y-%m-%d"
+
+
+def lead_days(start: date) -> dg.DailyPartitionsDefinition:
+    """Return the days in India from start to today, today included."""
+    return dg.DailyPartitionsDefinition(
+        start_date=start.isoformat(), timezone=IST.key, fmt=_DAY_FORMAT, end_offset=1
+    )
+
+
+def run_days(context: dg.AssetExecutionContext) -> tuple[date, ...]:
+    """Return the days of the run, in order."""
+    return tuple(sorted(date.fromisoformat(key) for key in context.partition_keys))
+
+
+def report_days(
+    context: dg.AssetExecutionContext, metadata_by_day: Mapping[date, Mapping[str, Any]], beyond: Iterable[date] = ()
+) -> None:
+    """Attach each day's metadata to its materialization, and report days beyond the run as materialized.
+
+    A call for the run's days may have completed neighbours too; Dagster takes a key outside the definition
+    without a word, so those are passed over.
+    """
+    own = {*run_days(context)}
+    for day in own & metadata_by_day.keys():
+        context.add_asset_metadata(metadata_by_day[day], partition_key=day.isoformat())
+    definition = context.assets_def.partitions_def
+    for day in sorted({*beyond} - own):
+        if definition is not None and definition.has_partition_key(day.isoformat()):
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key, partition=day.isoformat(), metadata=dict(metadata_by_day.get(day, {}))
+                )
+            )
+
+
+def coverage_metadata(coverage: Iterable[DayCoverage]) -> dict[date, dict[str, Any]]:
+    """Return what the UI shows of each day's coverage."""
+    return {
+        day.day: {
+            "state": day.state.value,
+            "fetched_until": dg.MetadataValue.timestamp(day.fetched_until)
+            if day.fetched_until
+            else dg.MetadataValue.null(),
+            "answers": len(day.proofs),
+        }
+        for day in coverage
+    }
+
+
+def table_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Return the columns with their comments as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                type=str(column.type),
+                description=column.comment,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in columns
+        ]
+    )

@@ -1,0 +1,89 @@
+"""`raw_responses`: at most one call for the run's days; the answer's bytes and facts, stored before they are judged."""
+
+import dagster as dg
+
+from leads_pipeline.assets.partitions import (
+    BACKFILL_POLICY,
+    coverage_metadata,
+    report_days,
+    run_days,
+)
+from leads_pipeline.days import IST, utc_now
+from leads_pipeline.settings import Account
+from leads_pipeline.stages.pull import Pulled, PullFailedError, PullLater, PullRequest, pull
+from leads_pipeline.stages.workspace import Workspace
+
+MAX_WAITS = 1_000_000
+"""Waits and failures share Dagster's retry number, so its bound lies far above any queue; failures are bounded
+by the call log instead (`stages.pull.MAX_TRANSIENT_FAILURES`)."""
+
+
+class PullConfig(dg.Config):
+    """What an operator may decide for one run."""
+
+    again: bool = False
+    """Ask IndiaMART for the run's days even if they are complete already: finds leads that came late."""
+    priority: int = 0
+    """Runs of a higher priority get the next call first."""
+
+
+def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the account's first asset."""
+
+    @dg.asset(
+        name="raw_responses",
+        key_prefix=account.name,
+        group_name=account.name,
+        partitions_def=days,
+        backfill_policy=BACKFILL_POLICY,
+        pool=f"indiamart_api_{account.name}",
+        kinds={"indiamart", "json"},
+        description=(
+            f"Every answer of IndiaMART's CRM API for account `{account.name}`, byte by byte, with its facts beside "
+            "it. One run of up to 7 days makes at most one call; days that were fetched already make none."
+        ),
+    )
+    def raw_responses(
+        context: dg.AssetExecutionContext, config: PullConfig, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult[None]:
+        request = PullRequest(account, run_days(context), context.run_id, config.again, config.priority)
+        try:
+            result = pull(workspace, request, context.log.info)
+        except PullFailedError as error:
+            metadata = {"outcome": error.outcome.value} if error.outcome else {}
+            raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
+        if isinstance(result, PullLater):
+            until = result.until.astimezone(IST)
+            context.log.info(f"{result.reason} Next try at {until:%H:%M:%S} IST.")
+            raise dg.RetryRequested(max_retries=MAX_WAITS, seconds_to_wait=result.seconds)
+        return _report(context, workspace, account, request, result)
+
+    return raw_responses
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    account: Account,
+    request: PullRequest,
+    result: Pulled,
+) -> dg.MaterializeResult[None]:
+    response = result.response
+    asked = {*response.window.days} if response else set()
+    coverage = workspace.coverage(account.name, asked | {*request.days}, utc_now())
+    beyond = [day.day for day in coverage if day.fetched and day.day in asked]
+    report_days(context, coverage_metadata(coverage), beyond)
+    facts: dict[str, object] = {"calls": 0 if response is None else 1}
+    if response is not None:
+        facts |= {
+            "window": str(response.window),
+            "outcome": response.outcome.value,
+            "records": response.records,
+            "http_status": response.http_status,
+            "code": response.code,
+            "latency_seconds": response.latency_seconds,
+            "response_id": response.response_id,
+        }
+    if result.out_of_reach:
+        facts["out_of_reach"] = [day.isoformat() for day in result.out_of_reach]
+    return dg.MaterializeResult(metadata={name: value for name, value in facts.items() if value is not None})

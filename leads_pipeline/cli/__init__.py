@@ -1,0 +1,133 @@
+"""The `leads` command. Imports stay inside the commands, so that `leads --help` answers at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from leads_pipeline import __version__
+from leads_pipeline.cli.errors import report_errors
+
+app = typer.Typer(
+    name="leads",
+    help=(
+        "Pull every IndiaMART lead exactly once, keep it, and query it.\n\n"
+        "Start with `leads demo` (no key needed), then `leads ui` and "
+        '`leads query "select * from leads limit 5"`. For your own leads put INDIAMART_CRM_KEY into .env '
+        "and run `leads doctor`, then `leads pull --from 2026-11-01 --to 2026-11-30`."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+AccountOption = Annotated[str, typer.Option("--account", "-a", help="Account to work on.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    again: Annotated[bool, typer.Option(help="Ask for the days that are complete already.")] = False,
+    reset: Annotated[bool, typer.Option(help="Remove everything of the demo: leads, answers, runs.")] = False,
+) -> None:
+    """Show the whole pipeline in a minute, without a key.
+
+    Starts a fake IndiaMART on this machine, pulls the last 30 complete days of account `demo` from it with real
+    Dagster runs, and publishes data/leads.duckdb. Run it again: nothing is asked twice.
+    """
+    from leads_pipeline.cli.demo import remove_demo, run_demo
+
+    if reset:
+        remove_demo()
+    else:
+        run_demo(again=again)
+
+
+@app.command()
+def pull(
+    first: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India.")],
+    last: Annotated[str, typer.Option("--to", metavar="DAY", help="Last day, included.")],
+    again: Annotated[bool, typer.Option(help="Also ask for days that are complete already.")] = False,
+    account: AccountOption = "indiamart",
+) -> None:
+    """Pull the leads of some days, with the fewest calls that IndiaMART allows.
+
+    IndiaMART takes one call per 5 minutes for at most 7 days: a month is 5 calls and 21 minutes, a year 53 calls
+    and four and a half hours. Stop it with Ctrl-C at any time; the next pull continues where it stopped.
+    """
+    from leads_pipeline.cli.pull import run_pull
+
+    run_pull(account, first, last, again=again)
+
+
+@app.command()
+def status(
+    days: Annotated[int, typer.Option(help="Also list the coverage of so many last days.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each account: last call, next free call slot, who waits, and which days are complete."""
+    from leads_pipeline.cli.status import show_status
+
+    show_status(days=days, as_json=as_json)
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="The query, for example: select query_type, count(*) from leads group by 1")],
+    as_json: JsonOption = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Query the published tables, read-only: leads, quarantine, api_calls, coverage.
+
+    Times are shown as the clock in India shows them.
+    """
+    from leads_pipeline.cli.query import run_query
+
+    run_query(sql, as_json=as_json, as_csv=csv)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+    demo: Annotated[bool, typer.Option(help="Also run the fake IndiaMART, to backfill account `demo`.")] = False,
+) -> None:
+    """Open Dagster's web UI (with its daemon) on this machine: runs, backfills, schedules. Stop it with Ctrl-C."""
+    from leads_pipeline.cli.ui import run_ui
+
+    run_ui(port, with_demo=demo)
+
+
+@app.command("fake-api")
+def fake_api(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 8765,
+    seed: Annotated[int, typer.Option(help="Decides the leads.")] = 7,
+    key: Annotated[str, typer.Option(help="The CRM key that it accepts.")] = "",
+    interval: Annotated[float, typer.Option(help="Seconds between two calls (IndiaMART: 300).")] = 2.0,
+) -> None:
+    """Run a faithful fake of IndiaMART's API on this machine, to try things out. Stop it with Ctrl-C."""
+    from leads_pipeline.cli.fake_api import run_fake_api
+
+    run_fake_api(port, seed, key, interval)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Check settings, folders, key, clock, versions and locks; says what to do. Makes no call."""
+    from leads_pipeline.cli.doctor import run_doctor
+
+    run_doctor(as_json=as_json)
+
+
+def main() -> None:
+    """Run the command; turn the program's errors into one clear text and an exit code."""
+    with report_errors():
+        app()
+    sys.exit(0)

@@ -1,0 +1,39 @@
+"""What the command says and exits with when something goes wrong: 1 failed, 2 usage, 3 needs a person."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from leads_pipeline.settings import SettingsError
+
+FAILED, USAGE, NEEDS_A_PERSON = 1, 2, 3
+
+
+class CommandError(Exception):
+    """The command can't go on; the text says what happened and what to do."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Print the program's own errors as text on standard error, and exit with their code."""
+    try:
+        yield
+    except SettingsError as error:
+        _stop(str(error), USAGE)
+    except CommandError as error:
+        _stop(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _stop("Stopped. Nothing is lost: the same command continues where it stopped.", FAILED)
+    except (RuntimeError, OSError) as error:
+        if type(error).__module__.startswith("leads_pipeline"):
+            _stop(str(error), FAILED)
+        raise
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)  # noqa: T201
+    sys.exit(code)

@@ -1,0 +1,181 @@
+"""The call log: one row for every API call, in the SQLite file of the call slots.
+
+Rows are inserted by the transaction that releases the call's slot; sensors read them by id, and the published
+table `api_calls` shows them to analysts.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from leads_pipeline.indiamart.outcomes import Outcome
+
+_BUSY_SECONDS = 60.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS api_call (
+  call_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account TEXT NOT NULL, source_api TEXT NOT NULL,
+  window_start REAL NOT NULL, window_end REAL NOT NULL,
+  sent_at REAL NOT NULL, received_at REAL,
+  latency_seconds REAL, waited_seconds REAL NOT NULL,
+  outcome TEXT NOT NULL, http_status INTEGER, code INTEGER, message TEXT NOT NULL,
+  records INTEGER NOT NULL, total_records INTEGER,
+  response_id TEXT NOT NULL UNIQUE, run_id TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS api_call_by_run ON api_call (run_id);
+CREATE INDEX IF NOT EXISTS api_call_by_account ON api_call (account, call_id);
+CREATE TABLE IF NOT EXISTS slot (
+  key_fingerprint TEXT PRIMARY KEY,
+  free_wall REAL NOT NULL, free_boot REAL NOT NULL, boot_id TEXT NOT NULL,
+  closed_seconds REAL NOT NULL, reason TEXT NOT NULL,
+  holder TEXT, held_since REAL,
+  response_id TEXT, account TEXT, source_api TEXT, window_start REAL, window_end REAL, waited_seconds REAL
+);
+CREATE TABLE IF NOT EXISTS reservation (
+  reservation_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key_fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
+  priority INTEGER NOT NULL, turn TEXT NOT NULL,
+  reserved_at REAL NOT NULL, due_at REAL NOT NULL, lapses_at REAL NOT NULL,
+  UNIQUE (key_fingerprint, holder)
+);
+CREATE TABLE IF NOT EXISTS narrow_window (account TEXT PRIMARY KEY);
+"""
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One API call: what was asked, what came back, how long it took. Holds neither key nor personal data."""
+
+    account: str
+    source_api: str
+    window_start: datetime
+    window_end: datetime
+    sent_at: datetime
+    received_at: datetime | None
+    latency_seconds: float | None
+    waited_seconds: float
+    """How long the call waited for its slot, from its first request for it."""
+    outcome: Outcome
+    http_status: int | None
+    code: int | None
+    message: str
+    records: int
+    total_records: int | None
+    response_id: str
+    """Name of the raw response, or of the one that would have been stored had an answer come."""
+    run_id: str
+    call_id: int = 0
+    """Position in the log, from 1; 0 before it is logged."""
+
+
+_COLUMNS = tuple(field.name for field in fields(CallRecord) if field.name != "call_id")
+_MOMENTS = frozenset({"window_start", "window_end", "sent_at", "received_at"})
+_INSERT = (
+    f"INSERT INTO api_call ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)}) "  # noqa: S608 - own names
+    "ON CONFLICT (response_id) DO NOTHING"
+)
+
+
+@contextmanager
+def calls_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the SQLite file of slots and call log, made for the owner only at first use; close it afterwards.
+
+    Commits reach the disk before they return (synchronous=FULL): a slot that was used stays used.
+    """
+    is_new = not path.exists()
+    if is_new:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous=FULL")
+        if is_new or not _has_tables(connection):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return (
+        connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'narrow_window'").fetchone() is not None
+    )
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the file's write lock for the block: read, decide and write as one step; commit at its end."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def insert_call(connection: sqlite3.Connection, call: CallRecord) -> None:
+    """Add the call inside the caller's transaction; a call that is logged already stays as it is."""
+    values = [getattr(call, name) for name in _COLUMNS]
+    connection.execute(_INSERT, [_to_sql(value) for value in values])
+
+
+class CallLog:
+    """Reads the call log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def after(self, call_id: int, limit: int = 100_000) -> list[CallRecord]:
+        """Return the calls with a larger id, oldest first."""
+        return self._read("WHERE call_id > ? ORDER BY call_id LIMIT ?", (call_id, limit))
+
+    def of_run(self, run_id: str) -> list[CallRecord]:
+        """Return the calls that a run made, oldest first."""
+        return self._read("WHERE run_id = ? ORDER BY call_id", (run_id,))
+
+    def last_of(self, account: str) -> CallRecord | None:
+        """Return the account's newest call."""
+        calls = self._read("WHERE account = ? ORDER BY call_id DESC LIMIT 1", (account,))
+        return calls[0] if calls else None
+
+    def last_success_of(self, account: str) -> CallRecord | None:
+        """Return the account's newest call that IndiaMART answered as it should."""
+        good = [outcome.value for outcome in Outcome if outcome.rule.is_success]
+        places = ", ".join("?" for _ in good)
+        calls = self._read(
+            f"WHERE account = ? AND outcome IN ({places}) ORDER BY call_id DESC LIMIT 1",
+            (account, *good),
+        )
+        return calls[0] if calls else None
+
+    def _read(self, condition: str, parameters: tuple[object, ...]) -> list[CallRecord]:
+        if not self._path.exists():
+            return []
+        with calls_database(self._path) as connection:
+            rows = connection.execute(f"SELECT * FROM api_call {condition}", parameters)  # noqa: S608 - constants
+            return [_from_row(row) for row in rows]
+
+
+def _from_row(row: sqlite3.Row) -> CallRecord:
+    values = {name: _from_sql(name, row[name]) for name in (*_COLUMNS, "call_id")}
+    return CallRecord(**values | {"outcome": Outcome(row["outcome"])})
+
+
+def _from_sql(name: str, value: float | str | None) -> object:
+    return from_epoch(value) if name in _MOMENTS and isinstance(value, float) else value
+
+
+def _to_sql(value: object) -> object:
+    return value.timestamp() if isinstance(value, datetime) else value
+
+
+def from_epoch(seconds: float) -> datetime:
+    """Return the moment in UTC that lies so many seconds after 1970."""
+    return datetime.fromtimestamp(seconds, UTC)

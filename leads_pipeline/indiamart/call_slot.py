@@ -1,0 +1,409 @@
+"""The call slot: one call per interval per key, across processes, restarts, crashes and clock steps.
+
+A slot is closed before its call is sent, for the call's time limit and the interval together, and set to the
+answer's time plus the interval when the answer came. So a process that dies mid-call has used up its slot, and
+nobody has to notice its death. Who can't call yet reserves a turn: by priority, then by turn, then by arrival.
+"""
+
+import hashlib
+import sqlite3
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from leads_pipeline.indiamart.call_log import CallRecord, calls_database, from_epoch, immediate, insert_call
+from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.indiamart.windows import Window
+
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+_MAX_GRACE_SECONDS = 60.0
+_MIN_GRACE_SECONDS = 5.0
+_FINGERPRINT_LENGTH = 16
+
+
+def key_fingerprint(key: str) -> str:
+    """Return the name that slots and sidecars know a key by; the key can't be had back from it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+class SlotClock(Protocol):
+    """The clocks that a slot's time is kept by."""
+
+    def wall(self) -> float:
+        """Return seconds since 1970; people and other machines may set it."""
+        ...
+
+    def since_boot(self) -> float:
+        """Return seconds since the machine's start, asleep or not; nobody can set it."""
+        ...
+
+    def boot_id(self) -> str:
+        """Return what tells one start of the machine from another; empty where that can't be told."""
+        ...
+
+
+class SystemClock:
+    """This machine's clocks."""
+
+    def wall(self) -> float:
+        """Return seconds since 1970."""
+        return time.time()
+
+    def since_boot(self) -> float:
+        """Return seconds since the machine's start."""
+        clock = getattr(time, "CLOCK_BOOTTIME", None)
+        return time.clock_gettime(clock) if clock is not None else time.monotonic()
+
+    def boot_id(self) -> str:
+        """Return the kernel's id of this start, or nothing where the system has none."""
+        try:
+            return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
+
+@dataclass(frozen=True)
+class SlotTimes:
+    """How long a key's slot stays closed, in seconds."""
+
+    interval: float
+    timeout: float
+    block: float
+
+    def closed_after(self, outcome: Outcome) -> float:
+        """Return how long the slot is closed after an answer of that outcome."""
+        return max(self.interval, self.block) if outcome is Outcome.KEY_BLOCKED else self.interval
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A wish to make the next call with a key."""
+
+    key_fingerprint: str
+    holder: str
+    """Who asks: a run id, or a name for a process outside any run."""
+    times: SlotTimes
+    priority: int = 0
+    """Higher goes first."""
+    turn: str = ""
+    """Among equal priorities the smaller goes first; the first day asked for, so that windows stay the fewest."""
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The slot is the holder's: make the call now, then release it; or give it back unused."""
+
+    claim: Claim
+    waited_seconds: float
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The slot is closed or others come first: ask again at `until`, where a turn is reserved."""
+
+    until: datetime
+    seconds: float
+    ahead: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """One turn in a key's queue."""
+
+    holder: str
+    priority: int
+    turn: str
+    reserved_at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """What a key's slot looks like now."""
+
+    next_free_at: datetime
+    seconds_left: float
+    reason: str
+    holder: str | None
+    queue: tuple[Reservation, ...]
+
+
+@dataclass(frozen=True)
+class CallInFlight:
+    """A call that was begun and not released: its process is still at it, or died."""
+
+    key_fingerprint: str
+    holder: str
+    account: str
+    source_api: str
+    window: Window
+    response_id: str
+    sent_at: datetime
+    waited_seconds: float
+    lapsed: bool
+    """Whether its time is over, so that its process can only be dead."""
+
+
+class CallSlots:
+    """The slots of all keys, in one SQLite file that every process of this machine shares."""
+
+    def __init__(self, path: Path, clock: SlotClock | None = None) -> None:
+        self._path = path
+        self._clock = clock or SystemClock()
+
+    def request(self, claim: Claim) -> Granted | Wait:
+        """Take the slot if it is free and nobody comes first; else reserve a turn and say when to ask again."""
+        with calls_database(self._path) as connection, immediate(connection):
+            now = self._clock.wall()
+            slot = _slot(connection, claim.key_fingerprint)
+            left = self._seconds_left(slot)
+            connection.execute("DELETE FROM reservation WHERE lapses_at < ?", (now,))
+            queue = _queue(connection, claim.key_fingerprint)
+            mine = next((row for row in queue if row["holder"] == claim.holder), None)
+            ahead = sum(row["holder"] != claim.holder and _comes_before(row, claim, mine) for row in queue)
+            if left <= 0 and ahead == 0:
+                connection.execute(
+                    "DELETE FROM reservation WHERE key_fingerprint = ? AND holder = ?",
+                    (claim.key_fingerprint, claim.holder),
+                )
+                _log_cut_short(connection, slot)
+                self._close(
+                    connection, claim, claim.times.timeout + claim.times.interval, "a call is under way"
+                )
+                connection.execute(
+                    "UPDATE slot SET holder = ?, held_since = ?, response_id = NULL WHERE key_fingerprint = ?",
+                    (claim.holder, now, claim.key_fingerprint),
+                )
+                return Granted(claim, now - mine["reserved_at"] if mine else 0.0)
+            return self._reserve(connection, claim, slot, left, ahead)
+
+    def begin(self, granted: Granted, call: CallInFlight) -> None:
+        """Write down what the granted call asks for, before it is sent."""
+        with calls_database(self._path) as connection, immediate(connection):
+            connection.execute(
+                "UPDATE slot SET response_id = ?, account = ?, source_api = ?, window_start = ?, window_end = ?, "
+                "waited_seconds = ?, held_since = ? WHERE key_fingerprint = ? AND holder = ?",
+                (
+                    call.response_id,
+                    call.account,
+                    call.source_api,
+                    call.window.start.timestamp(),
+                    call.window.end.timestamp(),
+                    call.waited_seconds,
+                    call.sent_at.timestamp(),
+                    granted.claim.key_fingerprint,
+                    granted.claim.holder,
+                ),
+            )
+
+    def release(self, granted: Granted, call: CallRecord) -> None:
+        """Log the call and set the slot's next free time by its outcome, as one step."""
+        claim = granted.claim
+        with calls_database(self._path) as connection, immediate(connection):
+            insert_call(connection, call)
+            closed = claim.times.closed_after(call.outcome)
+            self._close(connection, claim, closed, f"the last call ended as {call.outcome}")
+            _forget_holder(connection, claim.key_fingerprint, call.response_id)
+
+    def give_back(self, granted: Granted) -> None:
+        """Open the slot again: no call was made with it."""
+        claim = granted.claim
+        with calls_database(self._path) as connection, immediate(connection):
+            slot = _slot(connection, claim.key_fingerprint)
+            if slot is None or slot["holder"] != claim.holder:
+                return  # the grant lapsed meanwhile, and the slot is somebody else's
+            self._close(connection, claim, 0.0, "the last grant was given back unused")
+            connection.execute(
+                "UPDATE slot SET holder = NULL, held_since = NULL WHERE key_fingerprint = ? AND holder = ?",
+                (claim.key_fingerprint, claim.holder),
+            )
+
+    def leave_queue(self, fingerprint: str, holder: str) -> None:
+        """Drop the holder's reserved turn: it needs no call any more."""
+        with calls_database(self._path) as connection, immediate(connection):
+            connection.execute(
+                "DELETE FROM reservation WHERE key_fingerprint = ? AND holder = ?", (fingerprint, holder)
+            )
+
+    def in_flight(self) -> list[CallInFlight]:
+        """Return the calls that were begun and not released, of all keys."""
+        with calls_database(self._path) as connection:
+            rows = connection.execute("SELECT * FROM slot WHERE response_id IS NOT NULL").fetchall()
+        return [
+            CallInFlight(
+                row["key_fingerprint"],
+                row["holder"],
+                row["account"],
+                row["source_api"],
+                Window(from_epoch(row["window_start"]), from_epoch(row["window_end"])),
+                row["response_id"],
+                from_epoch(row["held_since"]),
+                row["waited_seconds"],
+                lapsed=self._seconds_left(row) <= 0,
+            )
+            for row in rows
+        ]
+
+    def settle(self, call: CallInFlight, record: CallRecord) -> None:
+        """Log a call whose process died before it could; its slot stays closed as long as it was."""
+        with calls_database(self._path) as connection, immediate(connection):
+            insert_call(connection, record)
+            _forget_holder(connection, call.key_fingerprint, call.response_id)
+
+    def state(self, fingerprint: str) -> SlotState:
+        """Return when the key's next call may be made, why not earlier, and who waits."""
+        with calls_database(self._path) as connection:
+            now = self._clock.wall()
+            slot = _slot(connection, fingerprint)
+            queue = _queue(connection, fingerprint)
+        left = max(self._seconds_left(slot), 0.0)
+        return SlotState(
+            next_free_at=from_epoch(now + left),
+            seconds_left=left,
+            reason=slot["reason"] if slot else "no call was made yet",
+            holder=slot["holder"] if slot else None,
+            queue=tuple(
+                Reservation(
+                    row["holder"],
+                    row["priority"],
+                    row["turn"],
+                    from_epoch(row["reserved_at"]),
+                    from_epoch(row["due_at"]),
+                )
+                for row in queue
+                if row["lapses_at"] >= now
+            ),
+        )
+
+    def remember_narrow_windows(self, account: str) -> None:
+        """Remember that the API refused 7 times 24 hours for the account."""
+        with calls_database(self._path) as connection, immediate(connection):
+            connection.execute("INSERT OR IGNORE INTO narrow_window VALUES (?)", (account,))
+
+    def has_narrow_windows(self, account: str) -> bool:
+        """Tell whether the API once refused 7 times 24 hours for the account."""
+        with calls_database(self._path) as connection:
+            row = connection.execute("SELECT 1 FROM narrow_window WHERE account = ?", (account,)).fetchone()
+        return row is not None
+
+    def _seconds_left(self, slot: sqlite3.Row | None) -> float:
+        """Return how long the slot stays closed, whatever happened to the wall clock meanwhile.
+
+        After a restart of the machine only the wall clock is left: then at most the time that the slot was
+        closed for is waited, so that a clock set back neither opens it early nor closes it for hours.
+        """
+        if slot is None:
+            return 0.0
+        boot_id = self._clock.boot_id()
+        if boot_id and boot_id == slot["boot_id"]:
+            left = slot["free_boot"] - self._clock.since_boot()
+        else:
+            left = slot["free_wall"] - self._clock.wall()
+        return float(min(left, slot["closed_seconds"]))
+
+    def _close(self, connection: sqlite3.Connection, claim: Claim, seconds: float, reason: str) -> None:
+        connection.execute(
+            "INSERT INTO slot (key_fingerprint, free_wall, free_boot, boot_id, closed_seconds, reason) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key_fingerprint) DO UPDATE SET "
+            "free_wall = excluded.free_wall, free_boot = excluded.free_boot, boot_id = excluded.boot_id, "
+            "closed_seconds = excluded.closed_seconds, reason = excluded.reason",
+            (
+                claim.key_fingerprint,
+                self._clock.wall() + seconds,
+                self._clock.since_boot() + seconds,
+                self._clock.boot_id(),
+                seconds,
+                reason,
+            ),
+        )
+
+    def _reserve(
+        self, connection: sqlite3.Connection, claim: Claim, slot: sqlite3.Row | None, left: float, ahead: int
+    ) -> Wait:
+        now = self._clock.wall()
+        if slot is not None and slot["holder"] is not None:
+            left = max(
+                min(left, slot["held_since"] + claim.times.interval - now), 0.0
+            )  # the answer comes soon
+        grace = min(max(claim.times.interval, _MIN_GRACE_SECONDS), _MAX_GRACE_SECONDS)
+        seconds = max(left, 0.0) + ahead * claim.times.interval
+        if seconds <= 0 or (left <= 0 and ahead):
+            seconds = min(claim.times.interval, 1.0)  # those ahead are due now, or an answer is overdue
+        connection.execute(
+            "INSERT INTO reservation (key_fingerprint, holder, priority, turn, reserved_at, due_at, lapses_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key_fingerprint, holder) DO UPDATE SET "
+            "priority = excluded.priority, turn = excluded.turn, due_at = excluded.due_at, "
+            "lapses_at = excluded.lapses_at",
+            (
+                claim.key_fingerprint,
+                claim.holder,
+                claim.priority,
+                claim.turn,
+                now,
+                now + seconds,
+                now + seconds + grace,
+            ),
+        )
+        reason = slot["reason"] if slot is not None and left > 0 else "earlier turns come first"
+        return Wait(from_epoch(now) + timedelta(seconds=seconds), seconds, ahead, reason)
+
+
+def _slot(connection: sqlite3.Connection, fingerprint: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM slot WHERE key_fingerprint = ?", (fingerprint,)
+    ).fetchone()
+    return row
+
+
+def _queue(connection: sqlite3.Connection, fingerprint: str) -> list[sqlite3.Row]:
+    return connection.execute(
+        "SELECT * FROM reservation WHERE key_fingerprint = ? ORDER BY priority DESC, turn, reservation_id",
+        (fingerprint,),
+    ).fetchall()
+
+
+def _comes_before(row: sqlite3.Row, claim: Claim, mine: sqlite3.Row | None) -> bool:
+    if row["priority"] != claim.priority:
+        return bool(row["priority"] > claim.priority)
+    if row["turn"] != claim.turn:
+        return bool(row["turn"] < claim.turn)
+    return mine is None or bool(row["reservation_id"] < mine["reservation_id"])
+
+
+def _log_cut_short(connection: sqlite3.Connection, slot: sqlite3.Row | None) -> None:
+    """Log the call that the slot's last holder began and never released, before the slot changes hands."""
+    if slot is None or slot["response_id"] is None:
+        return
+    sent_at = from_epoch(slot["held_since"])
+    insert_call(
+        connection,
+        CallRecord(
+            slot["account"],
+            slot["source_api"],
+            from_epoch(slot["window_start"]),
+            from_epoch(slot["window_end"]),
+            sent_at,
+            received_at=None,
+            latency_seconds=None,
+            waited_seconds=slot["waited_seconds"],
+            outcome=Outcome.UNREACHABLE,
+            http_status=None,
+            code=None,
+            message="the process ended before an answer was stored",
+            records=0,
+            total_records=None,
+            response_id=slot["response_id"],
+            run_id=slot["holder"],
+        ),
+    )
+
+
+def _forget_holder(connection: sqlite3.Connection, fingerprint: str, response_id: str) -> None:
+    connection.execute(
+        "UPDATE slot SET holder = NULL, held_since = NULL, response_id = NULL "
+        "WHERE key_fingerprint = ? AND response_id = ?",
+        (fingerprint, response_id),
+    )

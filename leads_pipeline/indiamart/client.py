@@ -1,0 +1,140 @@
+"""One call: one window in, one answer out. Never retries, never judges; what it raises never holds the key."""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from leads_pipeline import __version__
+from leads_pipeline.days import utc_now
+from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.windows import Window
+from leads_pipeline.kill_points import reach
+from leads_pipeline.secret_values import MaskingFilter, SecretMasker
+
+_CHUNK_BYTES = 65_536
+_MAX_BODY_BYTES = 256 * 1024 * 1024
+_MAX_CONNECT_SECONDS = 10.0
+_LOGGERS_THAT_SHOW_URLS = ("urllib3", "urllib3.connectionpool")
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What came back from one call, as it came."""
+
+    body: bytes
+    http_status: int
+    sent_at: datetime
+    received_at: datetime
+    server_date: datetime | None
+    """The answer's Date header, where it has a readable one."""
+    latency_seconds: float
+    key_masked: bool
+    """Whether the answer echoed the key, which is masked in `body`."""
+    cut_off: bool
+    """Whether the connection ended before the whole body came."""
+
+
+class UnreachableError(Exception):
+    """No answer came; the text says why in words, without URL or key."""
+
+
+class IndiaMartClient:
+    """Asks the v2 API for one window with one GET.
+
+    The address is IndiaMART's, or a fake server's for tests and the demo. The time limit (seconds) holds for
+    the whole call. Redirects are not followed: the key must reach no other host.
+    """
+
+    def __init__(self, url: str, key: str, timeout_seconds: float) -> None:
+        self._url = url
+        self._key = key
+        self._timeout_seconds = timeout_seconds
+        self._masker = SecretMasker([key])
+        for name in _LOGGERS_THAT_SHOW_URLS:
+            logging.getLogger(name).addFilter(MaskingFilter(self._masker))
+
+    def ask(self, window: Window) -> HttpAnswer:
+        """Make the call and return the answer, whatever it says; raise UnreachableError if none came."""
+        sent_at, started = utc_now(), time.monotonic()
+        deadline = started + self._timeout_seconds
+        try:
+            with requests.Session() as session:
+                session.trust_env = not _is_loopback(self._url)  # a proxy serves no fake on this machine
+                with session.get(
+                    self._url,
+                    params=v2.query_parameters(self._key, window),
+                    timeout=(min(self._timeout_seconds, _MAX_CONNECT_SECONDS), self._timeout_seconds),
+                    headers={"User-Agent": f"leads_pipeline/{__version__}", "Accept": "application/json"},
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    reach("call:sent")
+                    body, cut_off = _read_body(response, deadline)
+        except requests.RequestException as error:
+            raise UnreachableError(_reason(error)) from None
+        masked = self._masker.data(body)
+        return HttpAnswer(
+            body=masked,
+            http_status=response.status_code,
+            sent_at=sent_at,
+            received_at=utc_now(),
+            server_date=_date_header(response.headers.get("Date")),
+            latency_seconds=time.monotonic() - started,
+            key_masked=masked != body,
+            cut_off=cut_off,
+        )
+
+
+def _read_body(response: requests.Response, deadline: float) -> tuple[bytes, bool]:
+    """Return the body and whether it was cut off; a part that came is kept, for every answer is stored.
+
+    `read1` returns what has arrived, so that a server that trickles can't outlast the deadline.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _MAX_BODY_BYTES or time.monotonic() > deadline:
+                return b"".join(chunks), True
+    except (HTTPError, OSError):
+        return b"".join(chunks), True
+    return b"".join(chunks), False
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the server's certificate could not be checked"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection within the time limit"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no answer within the time limit"
+    words = str(error)
+    if "NameResolution" in words or "Name or service" in words or "getaddrinfo" in words:
+        return "the server's name could not be resolved"
+    if "refused" in words:
+        return "the connection was refused"
+    if "reset" in words.lower() or "aborted" in words.lower():
+        return "the connection was reset"
+    return f"the call failed ({type(error).__name__})"
+
+
+def _date_header(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _is_loopback(url: str) -> bool:
+    host = requests.utils.urlparse(url).hostname or ""
+    return host == "localhost" or host.startswith("127.") or host == "::1"

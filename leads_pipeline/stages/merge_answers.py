@@ -1,0 +1,124 @@
+"""The third stage: the account's unmerged answers join the leads that stand, and the days' files are replaced."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leads_pipeline.days import days_between, utc_now
+from leads_pipeline.leads.frames import to_frame, to_table
+from leads_pipeline.leads.merge import merge_leads
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
+from leads_pipeline.indiamart.windows import MAX_WINDOW
+from leads_pipeline.kill_points import reach
+from leads_pipeline.stages.normalize_answers import normalized_file, pending_answers
+from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.catalog import MergedCounts, StoredAnswer
+from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
+
+_BATCH_RECORDS = 50_000
+"""How many records are merged at once: memory is bounded by this and by the days they touch."""
+
+
+@dataclass(frozen=True)
+class MergedAnswers:
+    """What one run merged."""
+
+    answers: tuple[StoredAnswer, ...]
+    incoming: int
+    """Leads in those answers."""
+    new: int
+    """Leads that no table held before."""
+    days_written: tuple[date, ...]
+
+
+def merge_pending(
+    workspace: Workspace, account: str, run_days: Sequence[date], log: Callable[[str], None]
+) -> MergedAnswers:
+    """Merge the account's unmerged answers and give every day of the run, and every fetched day, a file.
+
+    The join makes it safe to repeat: a merge that a killed process began is finished first, then whatever the
+    ledger lacks is merged, once or again, to the same tables.
+    """
+    replacement = DayReplacement(workspace.lead_files(account))
+    with merge_lock(workspace.settings.data_dir, account):
+        _finish_earlier(workspace, replacement, log)
+        answers = pending_answers(workspace, account, run_days)
+        results = [
+            _merge_batch(workspace, account, replacement, batch) for batch in _batches(answers)
+        ]
+        empty = _days_without_file(workspace, account, run_days, answers)
+        if empty:
+            tables = {day: LEADS_ARROW_SCHEMA.empty_table() for day in empty}
+            replacement.replace(tables, {"merged": []})
+            replacement.clear()
+    merged = MergedAnswers(
+        answers=tuple(answers),
+        incoming=sum(result.incoming for result in results),
+        new=sum(result.new for result in results),
+        days_written=tuple(sorted({*empty, *(day for result in results for day in result.days_written)})),
+    )
+    log(
+        f"Merged {len(answers)} answer(s): {merged.incoming} leads, {merged.new} of them new, "
+        f"{len(merged.days_written)} day file(s) written."
+    )
+    return merged
+
+
+def _finish_earlier(workspace: Workspace, replacement: DayReplacement, log: Callable[[str], None]) -> None:
+    payload = replacement.redo()
+    if payload is None:
+        return
+    merged = payload["merged"]
+    workspace.catalog.mark_merged(MergedCounts(**counts) for counts in merged)  # type: ignore[attr-defined]
+    replacement.clear()
+    log("Finished the merge that an earlier process had begun.")
+
+
+def _batches(answers: Sequence[StoredAnswer]) -> Iterator[list[StoredAnswer]]:
+    batch: list[StoredAnswer] = []
+    for answer in sorted(answers, key=lambda answer: (answer.window, answer.fetched_at)):
+        if batch and sum(one.records for one in batch) + answer.records > _BATCH_RECORDS:
+            yield batch
+            batch = []
+        batch.append(answer)
+    if batch:
+        yield batch
+
+
+def _merge_batch(
+    workspace: Workspace, account: str, replacement: DayReplacement, answers: list[StoredAnswer]
+) -> MergedAnswers:
+    files = workspace.lead_files(account)
+    normalized = [normalized_file(workspace, answer) for answer in answers]
+    incoming = pa.concat_tables([one.leads for one in normalized])
+    days = files.days_holding(incoming["query_id"]) | set(pc.unique(incoming["lead_date"]).to_pylist())
+    stored = files.read(days)
+    merged = to_table(merge_leads(to_frame(stored), to_frame(incoming)), LEADS_ARROW_SCHEMA)
+    tables = {day: merged.filter(pc.equal(merged["lead_date"], pa.scalar(day))) for day in sorted(days)}
+    counts = [
+        MergedCounts(
+            answer.response_id, one.counts.received, one.counts.leads, one.counts.duplicates, one.counts.quarantined
+        )
+        for answer, one in zip(answers, normalized, strict=True)
+    ]
+    replacement.replace(tables, {"merged": [vars(count) for count in counts]})
+    workspace.catalog.mark_merged(counts)
+    reach("merge:ledger")
+    replacement.clear()
+    for answer in answers:
+        workspace.normalized_files(account).remove(answer.response_id)
+    return MergedAnswers(tuple(answers), incoming.num_rows, merged.num_rows - stored.num_rows, tuple(sorted(days)))
+
+
+def _days_without_file(
+    workspace: Workspace, account: str, run_days: Sequence[date], answers: Sequence[StoredAnswer]
+) -> list[date]:
+    """Return the days that are due an empty file: the run's own, and those that answers fetched beyond it."""
+    files = workspace.lead_files(account)
+    beyond = {day for answer in answers for day in answer.window.days}
+    beyond |= {*days_between(min(run_days), max(run_days) + MAX_WINDOW)}
+    fetched = {day.day for day in workspace.coverage(account, beyond, utc_now()) if day.fetched}
+    return [day for day in sorted({*run_days, *fetched}) if not files.exists(day)]

@@ -1,0 +1,67 @@
+"""The last stage: DuckDB follows the Parquet files, and analysts get a new version."""
+
+from collections.abc import Callable
+from datetime import date
+
+import pyarrow as pa
+
+from leads_pipeline.days import day_of, days_between, utc_now
+from leads_pipeline.indiamart.call_log import CallLog
+from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
+from leads_pipeline.storage.store import COVERAGE_INPUT_SCHEMA
+from leads_pipeline.storage.tables import CALL_COLUMNS
+from leads_pipeline.leads.schema import arrow_schema
+
+_CALLS_SCHEMA = arrow_schema(CALL_COLUMNS)
+
+
+def publish_tables(workspace: Workspace, log: Callable[[str], None]) -> PublishResult:
+    """Bring the tables up to the Parquet files, the call log and coverage, and publish them if anything changed."""
+    settings = workspace.settings
+    result = refresh_and_publish(
+        settings.data_dir,
+        calls_after=lambda call_id: calls_table(workspace.call_log, call_id),
+        coverage=lambda: coverage_table(workspace),
+        group=settings.published_group,
+    )
+    log(
+        f"leads.duckdb is version {result.version}: {result.leads} leads, {result.quarantined} quarantined; "
+        f"{len(result.changed_days)} day(s) changed."
+    )
+    return result
+
+
+def calls_table(call_log: CallLog, call_id: int) -> pa.Table:
+    """Return the calls with a larger id, in the columns of api_calls."""
+    calls = call_log.after(call_id)
+    columns = [
+        pa.array([getattr(call, field.name) for call in calls], field.type) for field in _CALLS_SCHEMA
+    ]
+    return pa.Table.from_arrays(columns, schema=_CALLS_SCHEMA)
+
+
+def coverage_table(workspace: Workspace) -> pa.Table:
+    """Return every account's coverage from its first covered day to today, in the columns of coverage."""
+    rows: list[dict[str, object]] = []
+    now = utc_now()
+    for account in workspace.catalog.accounts():
+        for day in workspace.coverage(account, _known_days(workspace, account), now):
+            rows.append(
+                {
+                    "account": account,
+                    "lead_date": day.day,
+                    "state": day.state.value,
+                    "fetched": day.fetched,
+                    "merged": day.merged,
+                    "fetched_until": day.fetched_until,
+                    "response_ids": list(day.proofs),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=COVERAGE_INPUT_SCHEMA)
+
+
+def _known_days(workspace: Workspace, account: str) -> list[date]:
+    first = workspace.catalog.first_day(account)
+    return [] if first is None else days_between(day_of(first), day_of(utc_now()))
+

@@ -1,0 +1,246 @@
+"""The first stage: from the days of a run to at most one call, and from its answer to a stored, judged response."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from leads_pipeline.days import days_between, utc_now
+from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.call_log import CallRecord
+from leads_pipeline.indiamart.call_slot import CallInFlight, Claim, Granted, SlotTimes, Wait, key_fingerprint
+from leads_pipeline.indiamart.client import HttpAnswer, IndiaMartClient, UnreachableError
+from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.indiamart.windows import (
+    MAX_WINDOW,
+    NARROW_WINDOW,
+    REACH_DAYS,
+    Window,
+    split_by_reach,
+    window_for_run,
+)
+from leads_pipeline.kill_points import reach
+from leads_pipeline.secret_values import SecretMasker
+from leads_pipeline.settings import Account
+from leads_pipeline.stages.call_records import record_of_answer, record_without_answer
+from leads_pipeline.stages.recovery import recover_calls
+from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.raw import RawResponse, ResponseName, sha256_of
+
+MAX_TRANSIENT_FAILURES = 5
+"""How many calls of one run may fail for a passing reason before the run fails."""
+SCHEDULE_PRIORITY = 10
+"""Calls of the schedules go ahead of a backfill's queue."""
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """What one run wants of an account."""
+
+    account: Account
+    days: tuple[date, ...]
+    run_id: str
+    again: bool = False
+    """Ask for the days whatever coverage says."""
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """The run has what it can have: by its own call, or by answers that were there already."""
+
+    response: RawResponse | None
+    """The answer of the run's own call; None if no call was needed."""
+    out_of_reach: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class PullLater:
+    """The run must ask again later: the slot is closed, or the call failed for a passing reason."""
+
+    seconds: float
+    until: datetime
+    reason: str
+    """One line for the run's log: why, and until when."""
+
+
+class PullFailedError(Exception):
+    """The run can't have its days; the text says what happened and who must do what. Holds no key."""
+
+    def __init__(self, message: str, outcome: Outcome | None = None) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+def pull(workspace: Workspace, request: PullRequest, log: Callable[[str], None]) -> Pulled | PullLater:
+    """Make the run's one call if it lacks days and the slot is free; raise PullFailedError if it can't ever."""
+    account = request.account
+    _refuse_other_origin(workspace, account)
+    recover_calls(workspace, account, log)
+    days = split_by_reach(request.days, utc_now())
+    window = _next_window(workspace, request)
+    if window is None:
+        workspace.slots.leave_queue(key_fingerprint(account.key), request.run_id)
+        if days.too_old and not days.within and _lacking(workspace, account, request.days):
+            raise PullFailedError(_too_old(days.too_old))
+        log("Every day that can be asked for is fetched already: no call is made.")
+        return Pulled(None, days.too_old)
+    if not account.has_key:
+        raise PullFailedError(_no_key(account))
+    granted = workspace.slots.request(_claim(request, window))
+    if isinstance(granted, Wait):
+        return _later(granted, window)
+    window = _next_window(workspace, request)
+    if window is None:
+        workspace.slots.give_back(granted)
+        log("Another run has fetched these days meanwhile: no call is made.")
+        return Pulled(None, days.too_old)
+    reach("call:slot")
+    response = _call(workspace, request, granted, window, log)
+    return _judge(workspace, request, response, days.too_old)
+
+
+def _next_window(workspace: Workspace, request: PullRequest) -> Window | None:
+    account, now = request.account, utc_now()
+    longest = NARROW_WINDOW if workspace.slots.has_narrow_windows(account.name) else MAX_WINDOW
+    wanted = [day for day in request.days if account.start is None or day >= account.start]
+    if not wanted:
+        return None
+    beyond = max(wanted) + longest
+    lacking = _lacking(workspace, account, days_between(min(wanted), beyond))
+    return window_for_run(wanted, {*lacking, *(wanted if request.again else ())}, now, longest)
+
+
+def _lacking(workspace: Workspace, account: Account, days: Sequence[date]) -> set[date]:
+    return {day.day for day in workspace.coverage(account.name, days, utc_now()) if not day.fetched}
+
+
+def _claim(request: PullRequest, window: Window) -> Claim:
+    account = request.account
+    return Claim(
+        key_fingerprint(account.key),
+        request.run_id,
+        SlotTimes(account.call_interval_seconds, account.timeout_seconds, account.block_seconds),
+        request.priority,
+        turn=window.start.isoformat(),
+    )
+
+
+def _later(wait: Wait, window: Window) -> PullLater:
+    behind = f", behind {wait.ahead} other(s)" if wait.ahead else ""
+    return PullLater(
+        wait.seconds, wait.until, f"The call for {window} waits for its slot{behind}: {wait.reason}."
+    )
+
+
+def _call(
+    workspace: Workspace, request: PullRequest, granted: Granted, window: Window, log: Callable[[str], None]
+) -> RawResponse | CallRecord:
+    """Make the call, store its answer, log it and release the slot; return the answer or the failed call."""
+    account = request.account
+    name = ResponseName(account.name, account.source_api, window, utc_now())
+    in_flight = CallInFlight(
+        granted.claim.key_fingerprint,
+        request.run_id,
+        account.name,
+        account.source_api,
+        window,
+        name.response_id,
+        name.sent_at,
+        granted.waited_seconds,
+        lapsed=False,
+    )
+    workspace.slots.begin(granted, in_flight)
+    workspace.catalog.announce(name.response_id)
+    log(f"Asking IndiaMART ({account.source_api}) for {window}.")
+    client = IndiaMartClient(account.api_url, account.key, account.timeout_seconds)
+    try:
+        answer = client.ask(window)
+    except UnreachableError as error:
+        failed = record_without_answer(in_flight, str(error))
+        workspace.slots.release(granted, failed)
+        workspace.catalog.withdraw(name.response_id)
+        return failed
+    workspace.raw.write_body(name, answer.body)
+    response = _sidecar(request, name, answer)
+    workspace.raw.write_sidecar(response)
+    workspace.catalog.add(response)
+    workspace.slots.release(granted, record_of_answer(response, granted.waited_seconds))
+    log(
+        f"IndiaMART answered {response.outcome}: {response.records} record(s), HTTP {response.http_status}, "
+        f"CODE {response.code}, in {answer.latency_seconds:.2f} s; stored as {response.response_id}."
+    )
+    return response
+
+
+def _sidecar(request: PullRequest, name: ResponseName, answer: HttpAnswer) -> RawResponse:
+    judgement = v2.judge(answer.body, answer.http_status)
+    account = request.account
+    return RawResponse(
+        response_id=name.response_id,
+        account=account.name,
+        source_api=account.source_api,
+        origin=account.origin,
+        window_start=name.window.start,
+        window_end=name.window.end,
+        sent_at=name.sent_at,
+        received_at=answer.received_at,
+        server_date=answer.server_date,
+        latency_seconds=round(answer.latency_seconds, 3),
+        http_status=answer.http_status,
+        code=judgement.code,
+        message=SecretMasker([account.key]).text(judgement.message),
+        total_records=judgement.total_records,
+        records=judgement.records,
+        outcome=judgement.outcome,
+        sha256=sha256_of(answer.body),
+        body_bytes=len(answer.body),
+        run_id=request.run_id,
+        key_fingerprint=key_fingerprint(account.key),
+        key_masked=answer.key_masked,
+    )
+
+
+def _judge(
+    workspace: Workspace, request: PullRequest, call: RawResponse | CallRecord, too_old: tuple[date, ...]
+) -> Pulled | PullLater:
+    rule = call.outcome.rule
+    if isinstance(call, RawResponse) and rule.is_success:
+        return Pulled(call, too_old)
+    words = f" IndiaMART's words: {call.message}" if call.message else ""
+    if call.outcome is Outcome.BAD_REQUEST and v2.says_window_too_wide(call.message):
+        workspace.slots.remember_narrow_windows(request.account.name)
+    elif not rule.is_transient:
+        raise PullFailedError(f"{rule.sentence}{words}", call.outcome)
+    failures = [
+        past for past in workspace.call_log.of_run(request.run_id) if not past.outcome.rule.is_success
+    ]
+    if len(failures) >= MAX_TRANSIENT_FAILURES:
+        raise PullFailedError(
+            f"{len(failures)} calls of this run failed, the last with: {rule.sentence}{words}", call.outcome
+        )
+    state = workspace.slots.state(key_fingerprint(request.account.key))
+    return PullLater(state.seconds_left, state.next_free_at, f"{rule.sentence}{words}")
+
+
+def _refuse_other_origin(workspace: Workspace, account: Account) -> None:
+    others = workspace.catalog.origins(account.name) - {account.origin}
+    if others:
+        raise PullFailedError(
+            f"The answers of account {account.name} came from {', '.join(sorted(others))}, but the settings now "
+            f"name {account.origin}. No call was made, so that leads of two sources can't mix. Put INDIAMART_API_URL "
+            "back, or use another LEADS_DATA_DIR for the other source."
+        )
+
+
+def _no_key(account: Account) -> str:
+    return (
+        f"Account {account.name} has no CRM key, so no call was made. Put INDIAMART_CRM_KEY=... into .env "
+        "(the seller panel shows it: Lead Manager, Import/Export Leads, Pull API), or try `leads demo`."
+    )
+
+
+def _too_old(days: tuple[date, ...]) -> str:
+    return (
+        f"IndiaMART serves the last {REACH_DAYS} days only: {days[0]} to {days[-1]} can't be asked for any more. "
+        "No call was made. Ask for later days, or import answers that were saved earlier."
+    )

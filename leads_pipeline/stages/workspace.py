@@ -1,0 +1,87 @@
+"""Where an installation's data lives: the stores that all stages share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+
+from leads_pipeline.days import utc_now
+from leads_pipeline.indiamart.call_log import CallLog
+from leads_pipeline.indiamart.call_slot import CallSlots
+from leads_pipeline.settings import Settings, SettingsError, default_start_date
+from leads_pipeline.storage.atomic import make_private_folder, write_atomically
+from leads_pipeline.storage.catalog import Catalog
+from leads_pipeline.storage.coverage import DayCoverage, coverage_of
+from leads_pipeline.storage.normalized_files import NormalizedFiles
+from leads_pipeline.storage.parquet import LeadFiles
+from leads_pipeline.storage.quarantine_files import QuarantineFiles
+from leads_pipeline.storage.raw import RawStore
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The stores of one installation."""
+
+    settings: Settings
+
+    def prepare(self) -> None:
+        """Make the data folders for the owner only; raise SettingsError if they can't be written."""
+        try:
+            make_private_folder(self.settings.state_dir)
+            probe = self.settings.state_dir / ".writable"
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise SettingsError(
+                f"The data folder {self.settings.data_dir} can't be written ({type(error).__name__}). "
+                "Give this user write access to it, or set LEADS_DATA_DIR to a folder that it owns."
+            ) from None
+
+    def start_date(self) -> date:
+        """Return the first partition: LEADS_START_DATE, else what the first load decided; kept for later loads."""
+        path = self.settings.state_dir / "start_date"
+        kept = date.fromisoformat(path.read_text(encoding="ascii").strip()) if path.exists() else None
+        start = self.settings.start_date or kept or default_start_date(utc_now())
+        if start != kept:
+            self.prepare()
+            write_atomically(path, f"{start.isoformat()}\n".encode())
+        return start
+
+    @cached_property
+    def raw(self) -> RawStore:
+        """Return the raw responses."""
+        return RawStore(self.settings.data_dir)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Return the catalogue of stored answers."""
+        return Catalog(self.settings.state_dir / "answers.sqlite", self.raw)
+
+    @cached_property
+    def slots(self) -> CallSlots:
+        """Return the call slots of all keys."""
+        return CallSlots(self.settings.state_dir / "calls.sqlite")
+
+    @cached_property
+    def call_log(self) -> CallLog:
+        """Return the call log."""
+        return CallLog(self.settings.state_dir / "calls.sqlite")
+
+    def lead_files(self, account: str) -> LeadFiles:
+        """Return the account's Parquet files."""
+        return LeadFiles(self.settings.data_dir, account)
+
+    def quarantine_files(self, account: str) -> QuarantineFiles:
+        """Return the account's quarantined records."""
+        return QuarantineFiles(self.settings.data_dir, account)
+
+    def normalized_files(self, account: str) -> NormalizedFiles:
+        """Return the account's normalised answers that are not merged yet."""
+        return NormalizedFiles(self.settings.data_dir, account)
+
+    def coverage(self, account: str, days: Iterable[date], now: datetime) -> list[DayCoverage]:
+        """Return what the account's stored answers prove of the days."""
+        wanted = sorted(set(days))
+        files = self.lead_files(account)
+        in_tables = {day for day in wanted if files.exists(day)}
+        return coverage_of(wanted, self.catalog.about(account, wanted), in_tables, now)

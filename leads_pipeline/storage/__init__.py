@@ -1,0 +1,1 @@
+"""Everything on disk: raw responses, Parquet, DuckDB, coverage; locks, journals, atomic writes."""

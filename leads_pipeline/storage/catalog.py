@@ -1,0 +1,248 @@
+"""The catalogue of stored answers and the merge ledger, in one SQLite file; derived from the raw responses.
+
+It answers, without reading a year of folders: which answers can cover a day, and which are not in the tables yet.
+An answer is announced before its bytes are written, so that one whose process died is found by name. If the file
+is lost it is rebuilt from the sidecars; then every answer counts as unmerged, and merging again changes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from leads_pipeline.days import ONE_DAY, day_end, day_start, utc_now
+from leads_pipeline.indiamart.call_log import from_epoch, immediate
+from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.indiamart.windows import MAX_WINDOW, Window
+from leads_pipeline.storage.raw import RawResponse, RawStore
+
+_BUSY_SECONDS = 60.0
+
+_SPEAKING = (Outcome.LEADS, Outcome.NO_LEADS, Outcome.TRUNCATED, Outcome.NOT_YET_AVAILABLE)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS announced (response_id TEXT PRIMARY KEY, announced_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS response (
+  response_id TEXT PRIMARY KEY, account TEXT NOT NULL, source_api TEXT NOT NULL, origin TEXT NOT NULL,
+  window_start REAL NOT NULL, window_end REAL NOT NULL, proven_until REAL NOT NULL, fetched_at REAL NOT NULL,
+  outcome TEXT NOT NULL, records INTEGER NOT NULL, has_records INTEGER NOT NULL,
+  merged_at REAL, received INTEGER, leads INTEGER, duplicates INTEGER, quarantined INTEGER
+);
+CREATE INDEX IF NOT EXISTS response_by_window ON response (account, window_start);
+CREATE INDEX IF NOT EXISTS response_unmerged ON response (account) WHERE merged_at IS NULL AND has_records = 1;
+CREATE TABLE IF NOT EXISTS is_complete (yes INTEGER PRIMARY KEY);
+"""
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """What planning and merging need to know of one stored answer."""
+
+    response_id: str
+    account: str
+    source_api: str
+    window: Window
+    proven_until: datetime
+    """Days that ended by then are proven by it, if it covers."""
+    fetched_at: datetime
+    outcome: Outcome
+    records: int
+    merged: bool
+    """Whether its leads are in the tables; true for one that has none."""
+
+
+@dataclass(frozen=True)
+class MergedCounts:
+    """What became of the records of one merged answer."""
+
+    response_id: str
+    received: int
+    leads: int
+    duplicates: int
+    quarantined: int
+
+
+class Catalog:
+    """Finds stored answers by day and by whether they are merged."""
+
+    def __init__(self, path: Path, raw: RawStore) -> None:
+        self._path = path
+        self._raw = raw
+
+    def announce(self, response_id: str) -> None:
+        """Write down that an answer of that name is about to be stored."""
+        with self._open() as connection, immediate(connection):
+            connection.execute(
+                "INSERT OR IGNORE INTO announced VALUES (?, ?)", (response_id, utc_now().timestamp())
+            )
+
+    def add(self, response: RawResponse) -> None:
+        """Enter a stored answer; entering it again changes nothing."""
+        with self._open() as connection, immediate(connection):
+            _insert(connection, response)
+            connection.execute("DELETE FROM announced WHERE response_id = ?", (response.response_id,))
+
+    def announced(self) -> list[str]:
+        """Return the answers that were announced and not entered: under way, or of a process that died."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT response_id FROM announced ORDER BY response_id")
+            return [row[0] for row in rows]
+
+    def withdraw(self, response_id: str) -> None:
+        """Forget an announced answer that never came."""
+        with self._open() as connection, immediate(connection):
+            connection.execute("DELETE FROM announced WHERE response_id = ?", (response_id,))
+
+    def about(self, account: str, days: Iterable[date]) -> list[StoredAnswer]:
+        """Return the answers that say something of any of the days, oldest answer first; refusals don't."""
+        wanted = sorted(set(days))
+        if not wanted:
+            return []
+        return self._answers(
+            f"account = ? AND outcome IN ({', '.join('?' for _ in _SPEAKING)}) "
+            "AND window_start < ? AND window_start > ? AND window_end > ?",
+            (
+                account,
+                *_SPEAKING,
+                day_end(wanted[-1]).timestamp(),
+                (day_start(wanted[0]) - MAX_WINDOW - ONE_DAY).timestamp(),
+                day_start(wanted[0]).timestamp(),
+            ),
+        )
+
+    def unmerged(self, account: str) -> list[StoredAnswer]:
+        """Return the account's answers whose leads are not in the tables yet, oldest answer first."""
+        return self._answers("account = ? AND merged_at IS NULL AND has_records = 1", (account,))
+
+    def touching(self, account: str, days: Iterable[date]) -> list[StoredAnswer]:
+        """Return the answers with leads whose windows touch any of the days, oldest answer first."""
+        wanted = set(days)
+        if not wanted:
+            return []
+        answers = self._answers(
+            "account = ? AND has_records = 1 AND window_start < ? AND window_end > ?",
+            (account, day_end(max(wanted)).timestamp(), day_start(min(wanted)).timestamp()),
+        )
+        return [answer for answer in answers if wanted & {*answer.window.days}]
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that have stored answers, sorted."""
+        with self._open() as connection:
+            return [row[0] for row in connection.execute("SELECT DISTINCT account FROM response ORDER BY account")]
+
+    def origins(self, account: str) -> set[str]:
+        """Return where the account's answers came from."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT DISTINCT origin FROM response WHERE account = ?", (account,))
+            return {row[0] for row in rows}
+
+    def first_day(self, account: str) -> datetime | None:
+        """Return the earliest window start of the account's answers, or None if it has none."""
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT min(window_start) FROM response WHERE account = ? AND outcome IN (?, ?)",
+                (account, Outcome.LEADS, Outcome.NO_LEADS),
+            ).fetchone()
+        return None if row[0] is None else from_epoch(row[0])
+
+    def mark_merged(self, counts: Iterable[MergedCounts]) -> None:
+        """Enter in the merge ledger that the answers' leads are in the tables, all of them as one step."""
+        with self._open() as connection, immediate(connection):
+            connection.executemany(
+                "UPDATE response SET merged_at = ?, received = ?, leads = ?, duplicates = ?, quarantined = ? "
+                "WHERE response_id = ?",
+                [
+                    (
+                        utc_now().timestamp(),
+                        count.received,
+                        count.leads,
+                        count.duplicates,
+                        count.quarantined,
+                        count.response_id,
+                    )
+                    for count in counts
+                ],
+            )
+
+    def forget(self, account: str) -> None:
+        """Drop everything that is known of the account's answers."""
+        with self._open() as connection, immediate(connection):
+            connection.execute("DELETE FROM response WHERE account = ?", (account,))
+            connection.execute("DELETE FROM announced WHERE response_id LIKE ? || '.%'", (account,))
+
+    def _answers(self, condition: str, parameters: tuple[object, ...]) -> list[StoredAnswer]:
+        with self._open() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM response WHERE {condition} ORDER BY fetched_at, response_id",  # noqa: S608 - constants
+                parameters,
+            ).fetchall()
+        return [_to_answer(row) for row in rows]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous=FULL")
+            if not _is_complete(connection):
+                self._path.chmod(0o600)
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(_SCHEMA)
+                self._rebuild(connection)
+            yield connection
+        finally:
+            connection.close()
+
+    def _rebuild(self, connection: sqlite3.Connection) -> None:
+        """Enter every stored answer; one without a sidecar counts as announced."""
+        with immediate(connection):
+            for response_id in self._raw.response_ids():
+                response = self._raw.read_sidecar(response_id)
+                if response is not None:
+                    _insert(connection, response)
+                else:
+                    connection.execute(
+                        "INSERT OR IGNORE INTO announced VALUES (?, ?)", (response_id, utc_now().timestamp())
+                    )
+            connection.execute("INSERT OR IGNORE INTO is_complete VALUES (1)")
+
+
+def _is_complete(connection: sqlite3.Connection) -> bool:
+    tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'is_complete'").fetchone()
+    return tables is not None and connection.execute("SELECT 1 FROM is_complete").fetchone() is not None
+
+
+def _insert(connection: sqlite3.Connection, response: RawResponse) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO response (response_id, account, source_api, origin, window_start, window_end, "
+        "proven_until, fetched_at, outcome, records, has_records) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            response.response_id,
+            response.account,
+            response.source_api,
+            response.origin,
+            response.window_start.timestamp(),
+            response.window_end.timestamp(),
+            response.proven_until.timestamp(),
+            response.received_at.timestamp(),
+            response.outcome.value,
+            response.records,
+            response.outcome.rule.has_records,
+        ),
+    )
+
+
+def _to_answer(row: sqlite3.Row) -> StoredAnswer:
+    return StoredAnswer(
+        row["response_id"],
+        row["account"],
+        row["source_api"],
+        Window(from_epoch(row["window_start"]), from_epoch(row["window_end"])),
+        from_epoch(row["proven_until"]),
+        from_epoch(row["fetched_at"]),
+        Outcome(row["outcome"]),
+        row["records"],
+        merged=row["merged_at"] is not None or not row["has_records"],
+    )

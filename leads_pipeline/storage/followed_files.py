@@ -1,0 +1,86 @@
+"""The Parquet files that the DuckDB store follows: listing them and telling which changed, cheaply and surely."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from leads_pipeline.storage.parquet import LeadFiles
+from leads_pipeline.storage.quarantine_files import QuarantineFiles
+
+Kind = Literal["leads", "quarantine"]
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What tells cheaply that a file is the one seen before; its bytes' hash decides when this differs."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileStamp":
+        """Return the stamp in a stat result; the inode as SQL's signed 64 bits."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino & (2**63 - 1))
+
+
+@dataclass(frozen=True)
+class FollowedFile:
+    """One Parquet file under the data folder and whose rows it holds."""
+
+    path: Path
+    name: str
+    """The path relative to the data folder: what the store knows it by."""
+    kind: Kind
+    account: str
+    lead_date: date | None = None
+    response_id: str | None = None
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file's bytes with the stamp that it had when opened, and their hash."""
+
+    data: bytes
+    stamp: FileStamp
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the bytes in hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def lead_files(data_dir: Path, account: str) -> Iterator[FollowedFile]:
+    """Yield the account's day files, by day."""
+    files = LeadFiles(data_dir, account)
+    for day in sorted(files.days()):
+        path = files.path(day)
+        yield FollowedFile(path, path.relative_to(data_dir).as_posix(), "leads", account, lead_date=day)
+
+
+def quarantine_files(data_dir: Path, account: str) -> Iterator[FollowedFile]:
+    """Yield the account's files of quarantined records."""
+    for path in QuarantineFiles(data_dir, account).paths():
+        name = path.relative_to(data_dir).as_posix()
+        yield FollowedFile(path, name, "quarantine", account, response_id=path.stem)
+
+
+def stamp_of(path: Path) -> FileStamp | None:
+    """Return the file's stamp, or None if it is gone."""
+    try:
+        return FileStamp.of(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def content_of(path: Path) -> FileContent | None:
+    """Return the file's bytes and the stamp of the very file they came from, or None if it is gone."""
+    try:
+        with path.open("rb") as file:
+            return FileContent(data=file.read(), stamp=FileStamp.of(os.fstat(file.fileno())))
+    except FileNotFoundError:
+        return None

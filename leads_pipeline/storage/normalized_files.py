@@ -1,0 +1,74 @@
+"""Normalised answers on their way to the merge: one Parquet file each, removed once its leads are in the tables."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, SCHEMA_VERSION
+from leads_pipeline.storage.atomic import make_private_folder, write_atomically
+
+_PREFIX = b"leads_pipeline."
+
+
+@dataclass(frozen=True)
+class AnswerCounts:
+    """What became of one answer's records: received = leads + duplicates + quarantined."""
+
+    received: int
+    leads: int
+    duplicates: int
+    quarantined: int
+
+    @property
+    def add_up(self) -> bool:
+        """Tell whether every record received is accounted for."""
+        return self.received == self.leads + self.duplicates + self.quarantined
+
+
+@dataclass(frozen=True)
+class NormalizedFile:
+    """The typed leads of one answer and its counts."""
+
+    leads: pa.Table
+    counts: AnswerCounts
+
+
+class NormalizedFiles:
+    """The account's normalised answers that are not merged yet."""
+
+    def __init__(self, data_dir: Path, account: str) -> None:
+        self._folder = data_dir / "state" / "normalized" / account
+
+    def write(self, response_id: str, leads: pa.Table, counts: AnswerCounts) -> None:
+        """Keep an answer's typed leads until they are merged."""
+        facts = {**asdict(counts), "schema_version": SCHEMA_VERSION}
+        metadata = {_PREFIX + name.encode(): str(value).encode() for name, value in facts.items()}
+        sink = pa.BufferOutputStream()
+        pq.write_table(leads.replace_schema_metadata(metadata), sink, compression="zstd")
+        make_private_folder(self._folder)
+        write_atomically(self._path(response_id), sink.getvalue().to_pybytes())
+
+    def read(self, response_id: str) -> NormalizedFile | None:
+        """Return the answer's leads and counts; None if there are none, or of another schema version."""
+        path = self._path(response_id)
+        if not path.exists():
+            return None
+        try:
+            table = pq.ParquetFile(path).read()
+            metadata = table.schema.metadata or {}
+            if int(metadata[_PREFIX + b"schema_version"]) != SCHEMA_VERSION:
+                return None
+            names = ("received", "leads", "duplicates", "quarantined")
+            counts = AnswerCounts(**{name: int(metadata[_PREFIX + name.encode()]) for name in names})
+            return NormalizedFile(table.cast(LEADS_ARROW_SCHEMA), counts)
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
+            return None  # it is made again from the raw response
+
+    def remove(self, response_id: str) -> None:
+        """Drop the file: the answer's leads are in the tables."""
+        self._path(response_id).unlink(missing_ok=True)
+
+    def _path(self, response_id: str) -> Path:
+        return self._folder / f"{response_id}.parquet"

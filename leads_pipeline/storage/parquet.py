@@ -1,0 +1,204 @@
+"""The Parquet files of leads, one per account and day: the truth of the tables.
+
+The folder names carry account and lead_date (hive style), so the files leave both columns out: pyarrow and pandas
+refuse a column whose type differs from what the folder's name suggests. Reading here puts them back, typed.
+Replacing several days as one step is merge_journal.py's.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
+from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_synced
+from leads_pipeline.storage.errors import StorageError, without_values
+
+FILE_NAME = "leads.parquet"
+STAGED_NAME = ".leads.parquet.staged"  # hidden, and no *.parquet: no reader's glob matches it
+PARTITION_COLUMNS = ("account", "lead_date")
+_DAY_PREFIX = "lead_date="
+_ACCOUNT_PREFIX = "account="
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def without_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """Return the schema without the named columns."""
+    left_out = set(names)
+    return pa.schema([field for field in schema if field.name not in left_out])
+
+
+FILE_SCHEMA = without_columns(LEADS_ARROW_SCHEMA, PARTITION_COLUMNS)
+
+
+def account_folder(root: Path, account: str) -> Path:
+    """Return the account's hive folder; ValueError for a name that could leave the root or break hive readers."""
+    return root / f"{_ACCOUNT_PREFIX}{safe_name(account)}"
+
+
+def accounts_in(root: Path) -> list[str]:
+    """Return the names of the accounts that have a hive folder under the root, sorted."""
+    if not root.is_dir():
+        return []
+    names = (folder.name.removeprefix(_ACCOUNT_PREFIX) for folder in root.glob(f"{_ACCOUNT_PREFIX}*"))
+    return sorted(name for name in names if _SAFE_NAME.fullmatch(name))
+
+
+def safe_name(name: str) -> str:
+    """Return the name unchanged; ValueError unless it is letters, digits, dots, dashes and underscores."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError("a name of an account or response in a path needs letters, digits, '.', '-', '_' only")
+    return name
+
+
+def to_parquet(table: pa.Table, schema: pa.Schema) -> bytes:
+    """Return the table as zstd Parquet bytes with exactly this schema, whatever its rows hold (also none).
+
+    Raises StorageError when the table does not fit. Equal tables give equal bytes.
+    """
+    with without_values(f"writing {table.num_rows} rows as Parquet"):
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.select(schema.names).cast(schema), sink, compression="zstd")
+        return bytes(sink.getvalue())
+
+
+def from_parquet(data: bytes, schema: pa.Schema, what: str) -> pa.Table:
+    """Return Parquet bytes as a table with exactly this schema; `what` names them in errors.
+
+    A column that an older version of the program did not know is NULL; StorageError if it must not be, if the
+    file has columns that this version does not know, or if it cannot be read.
+    """
+    with without_values(f"reading {what}"):
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+    lacking = [field for field in schema if field.name not in table.column_names]
+    unknown = set(table.column_names) - set(schema.names)
+    if unknown or not all(field.nullable for field in lacking):
+        raise StorageError(f"{what} was written by another version of this program; `leads replay` writes it anew")
+    for field in lacking:
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    with without_values(f"reading {what}"):
+        return table.select(schema.names).cast(schema)
+
+
+def with_partition(table: pa.Table, account: str, day: date) -> pa.Table:
+    """Return the rows of one day's file with the account and lead_date of its folders, in the leads' schema."""
+    rows = table.num_rows
+    table = table.append_column("account", pa.repeat(pa.scalar(account, pa.string()), rows))
+    table = table.append_column("lead_date", pa.repeat(pa.scalar(day, pa.date32()), rows))
+    return table.select(LEADS_ARROW_SCHEMA.names).cast(LEADS_ARROW_SCHEMA)
+
+
+@dataclass(frozen=True)
+class LeadFiles:
+    """One account's leads on disk: `leads/account=<a>/lead_date=<day>/leads.parquet` under the data folder."""
+
+    data_dir: Path
+    account: str
+
+    @property
+    def folder(self) -> Path:
+        """Return the account's folder."""
+        return account_folder(self.data_dir / "leads", self.account)
+
+    def path(self, day: date) -> Path:
+        """Return the path of the day's file, which need not exist."""
+        return self.folder / f"{_DAY_PREFIX}{day.isoformat()}" / FILE_NAME
+
+    def staged_path(self, day: date) -> Path:
+        """Return the path of the day's next content while it is staged."""
+        return self.path(day).with_name(STAGED_NAME)
+
+    def exists(self, day: date) -> bool:
+        """Tell whether the day has a file; a day whose file has no rows exists."""
+        return self.path(day).is_file()
+
+    def days(self) -> set[date]:
+        """Return the days that have a file."""
+        if not self.folder.is_dir():
+            return set()
+        found = (_day_of_folder(folder.name) for folder in self.folder.iterdir())
+        return {day for day in found if day is not None and self.exists(day)}
+
+    def read(self, days: Iterable[date]) -> pa.Table:
+        """Return the leads of these days in the leads' schema; days without a file have none."""
+        tables = [self._read_day(day) for day in sorted(set(days)) if self.exists(day)]
+        return pa.concat_tables([LEADS_ARROW_SCHEMA.empty_table(), *tables])
+
+    def days_holding(self, query_ids: pa.Array | pa.ChunkedArray) -> set[date]:
+        """Return the days whose files hold any of these query ids; reads no other column."""
+        if isinstance(query_ids, pa.ChunkedArray):
+            query_ids = query_ids.combine_chunks()
+        days = {str(self.path(day)): day for day in self.days()}
+        if not days or not len(query_ids):
+            return set()
+        with without_values(f"looking for {len(query_ids)} query ids in {len(days)} day files"):
+            files = ds.dataset(list(days), format="parquet", schema=pa.schema([FILE_SCHEMA.field("query_id")]))
+            is_wanted = pc.field("query_id").isin(query_ids)
+            hits = files.scanner(columns=["__filename"], filter=is_wanted).to_table()
+            return {days[name] for name in pc.unique(hits["__filename"]).to_pylist()}
+
+    def stage(self, day: date, table: pa.Table) -> None:
+        """Write the day's next content beside its file, synced; readers do not see it before `commit`.
+
+        Rows are sorted by time and id, so that the same leads give the same bytes. StorageError when the table
+        holds another account or day, or an id twice.
+        """
+        self._check(day, table)
+        table = table.sort_by([("query_time", "ascending"), ("query_id", "ascending")])
+        data = to_parquet(table, FILE_SCHEMA)
+        path = self.staged_path(day)
+        is_new = not path.parent.exists()
+        make_private_folder(path.parent)
+        write_synced(path, data)
+        for folder in [path.parent, *(path.parents[1:3] if is_new else [])]:
+            sync_folder(folder)
+
+    def commit(self, day: date) -> None:
+        """Put the day's staged content in place of its file; do nothing when that is done already.
+
+        StorageError when neither is there: somebody removed them.
+        """
+        staged = self.staged_path(day)
+        if staged.exists():
+            staged.replace(self.path(day))
+            sync_folder(staged.parent)
+        elif not self.exists(day):
+            raise StorageError(f"the leads of {day} ({self.account}) were removed during a merge; run `leads replay`")
+
+    def discard(self, day: date) -> None:
+        """Remove the day's staged content, if there is any, and the folder if nothing else is in it."""
+        staged = self.staged_path(day)
+        if not staged.parent.exists():
+            return
+        staged.unlink(missing_ok=True)
+        if not any(staged.parent.iterdir()):
+            staged.parent.rmdir()
+        sync_folder(self.folder)
+
+    def _read_day(self, day: date) -> pa.Table:
+        table = from_parquet(self.path(day).read_bytes(), FILE_SCHEMA, f"the leads of {day} ({self.account})")
+        return with_partition(table, self.account, day)
+
+    def _check(self, day: date, table: pa.Table) -> None:
+        accounts = pc.unique(table["account"]).to_pylist()
+        days = pc.unique(table["lead_date"]).to_pylist()
+        if accounts not in ([], [self.account]) or days not in ([], [day]):
+            raise StorageError(f"{table.num_rows} rows for {day} ({self.account}) hold another account or day")
+        repeated = table.num_rows - int(pc.count_distinct(table["query_id"], mode="all").as_py())
+        if repeated:
+            raise StorageError(f"{table.num_rows} rows for {day} ({self.account}) hold {repeated} ids twice")
+
+
+def _day_of_folder(name: str) -> date | None:
+    if not name.startswith(_DAY_PREFIX):
+        return None
+    try:
+        return date.fromisoformat(name.removeprefix(_DAY_PREFIX))
+    except ValueError:
+        return None

@@ -1,0 +1,313 @@
+"""The pipeline's own DuckDB file, `state/store.duckdb`: it follows the Parquet files and the call log.
+
+Everything in it can be made anew from them, so whatever is wrong with it is answered by a rebuild. Nobody but this
+program opens it; analysts get copies (publish.py). The caller holds the store's lock.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from leads_pipeline import __version__
+from leads_pipeline.days import utc_now
+from leads_pipeline.kill_points import reach
+from leads_pipeline.storage import store_sql as sql
+from leads_pipeline.storage.atomic import make_private_folder
+from leads_pipeline.storage.errors import StorageError, without_values
+from leads_pipeline.storage.followed_files import (
+    FileContent,
+    FileStamp,
+    FollowedFile,
+    Kind,
+    content_of,
+    lead_files,
+    quarantine_files,
+    stamp_of,
+)
+from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
+from leads_pipeline.storage.parquet import (
+    FILE_SCHEMA,
+    LeadFiles,
+    accounts_in,
+    from_parquet,
+    with_partition,
+    without_columns,
+)
+from leads_pipeline.storage.quarantine_files import read_quarantine_file
+from leads_pipeline.storage.tables import (
+    API_CALLS,
+    COVERAGE,
+    CREATE_STATEMENTS,
+    SCHEMA_SHA256,
+)
+
+log = logging.getLogger(__name__)
+
+COVERAGE_INPUT_SCHEMA = without_columns(COVERAGE.schema, ["leads"])
+"""What the caller gives of coverage; the store counts the leads itself."""
+
+_BLOATED_BLOCKS = 256  # 64 MiB; smaller files are not worth a rebuild
+_BLOAT = 3  # steady refreshes of random days level off at 1.8 (1M leads) to 2.7 times the used blocks (120k)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the tables that are no Parquet files come from."""
+
+    calls_after: Callable[[int], pa.Table]
+    """Returns the call log's rows with a higher call_id (columns of api_calls)."""
+    coverage: Callable[[], pa.Table]
+    """Returns all of coverage as it is now (COVERAGE_INPUT_SCHEMA; further columns are ignored).
+
+    It is called before the files are looked at, so that coverage never claims more than the tables hold.
+    """
+
+
+@dataclass(frozen=True)
+class AccountDay:
+    """One day of one account."""
+
+    account: str
+    day: date
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What a refresh left in the store."""
+
+    needs_publishing: bool
+    changed_days: tuple[AccountDay, ...]
+    """Days whose leads were read anew, or dropped because their file is gone."""
+    leads: int
+    quarantined: int
+    api_calls: int
+
+
+class _RebuildNeeded(Exception):
+    """The store is of no use as it is."""
+
+
+def store_path(data_dir: Path) -> Path:
+    """Return the path of the store."""
+    return data_dir / "state" / "store.duckdb"
+
+
+def refresh(data_dir: Path, sources: Sources, live: int | None, following: int, *, rebuild: bool) -> StoreState:
+    """Bring the store up to date in one transaction; rebuild it if it is broken, bloated or of another schema.
+
+    `live` is the published version that readers get now, `following` the number that the store takes if it has
+    to be published. With `rebuild` everything is read anew. StorageError when a source cannot be read.
+    """
+    path = store_path(data_dir)
+    make_private_folder(path.parent)
+    if rebuild:
+        remove_store(data_dir)
+    try:
+        return _refresh(data_dir, sources, live, following)
+    except duckdb.ConstraintException as error:
+        raise StorageError(f"the store refused rows ({type(error).__name__})") from None
+    except (duckdb.Error, _RebuildNeeded) as error:
+        log.warning("rebuilding the store kind=%s", type(error).__name__)
+    remove_store(data_dir)
+    try:
+        return _refresh(data_dir, sources, live, following)
+    except duckdb.Error as error:
+        raise StorageError(f"rebuilding the store failed ({type(error).__name__})") from None
+
+
+def remove_store(data_dir: Path) -> None:
+    """Remove the store, so that the next refresh reads everything anew; the caller holds the store's lock."""
+    path = store_path(data_dir)
+    for file in (path, path.with_name(f"{path.name}.wal")):
+        file.unlink(missing_ok=True)
+
+
+def _refresh(data_dir: Path, sources: Sources, live: int | None, following: int) -> StoreState:
+    with _open_store(store_path(data_dir)) as connection:
+        connection.execute("BEGIN").fetchall()
+        refreshing = _Refresh(connection, data_dir)
+        refreshing.follow(sources)
+        (known_version,) = connection.execute(sql.PUBLISHED_VERSION).fetchone() or (None,)
+        needs_publishing = refreshing.changed or known_version is None or known_version != live
+        if needs_publishing:
+            connection.execute(sql.CLEAR_PUBLICATION).fetchall()
+            row = [following, utc_now(), __version__, SCHEMA_SHA256]
+            connection.execute(sql.ADD_PUBLICATION, row).fetchall()
+        leads, quarantined, api_calls = connection.execute(sql.COUNTS).fetchall()[0]
+        _finish(connection, commit=needs_publishing or refreshing.restamped)
+    days = tuple(sorted(refreshing.changed_days, key=lambda changed: (changed.account, changed.day)))
+    return StoreState(needs_publishing, days, leads, quarantined, api_calls)
+
+
+def _finish(connection: duckdb.DuckDBPyConnection, *, commit: bool) -> None:
+    if not commit:
+        connection.execute("ROLLBACK").fetchall()
+        return
+    reach("store:before_commit")
+    connection.execute("COMMIT").fetchall()
+    reach("store:committed")
+
+
+@contextmanager
+def _open_store(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the store, created if it is missing, and leave it checkpointed and closed, without a `.wal`."""
+    is_new = not path.exists()
+    connection = duckdb.connect(config={"temp_directory": str(path.with_name("store.tmp"))})
+    try:
+        connection.execute(sql.ATTACH, [str(path.absolute())]).fetchall()
+        path.chmod(0o600)
+        connection.execute("USE store").fetchall()
+        if is_new:
+            _create(connection)
+        else:
+            _check(connection)
+        yield connection
+        connection.execute("CHECKPOINT store").fetchall()
+        connection.execute("USE memory").fetchall()
+        connection.execute("DETACH store").fetchall()
+    finally:
+        connection.close()
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("BEGIN").fetchall()
+    for statement in CREATE_STATEMENTS:
+        connection.execute(statement).fetchall()
+    connection.execute("COMMIT").fetchall()
+
+
+def _check(connection: duckdb.DuckDBPyConnection) -> None:
+    found = connection.execute(sql.SCHEMA_DIGEST).fetchone()
+    if found is None or found[0] != SCHEMA_SHA256:
+        raise _RebuildNeeded
+    total, used = connection.execute(sql.BLOCKS).fetchall()[0]
+    if total > _BLOATED_BLOCKS and total > _BLOAT * used:
+        raise _RebuildNeeded
+
+
+@dataclass
+class _Refresh:
+    """One refresh under way, inside its transaction."""
+
+    connection: duckdb.DuckDBPyConnection
+    data_dir: Path
+    changed: bool = False
+    restamped: bool = False
+    changed_days: set[AccountDay] = field(default_factory=set)
+
+    def follow(self, sources: Sources) -> None:
+        coverage = conform(sources.coverage(), COVERAGE_INPUT_SCHEMA, "coverage")
+        known_accounts = {row[0] for row in self.connection.execute(sql.KNOWN_ACCOUNTS).fetchall()}
+        for account in sorted(known_accounts | set(accounts_in(self.data_dir / "leads"))):
+            self._follow_leads(account)
+        quarantine_changed = False
+        for account in sorted(known_accounts | set(accounts_in(self.data_dir / "quarantine"))):
+            listed = quarantine_files(self.data_dir, account)
+            quarantine_changed |= self._follow_files("quarantine", account, listed)
+        if quarantine_changed:
+            self.connection.execute(sql.CLEAR_QUARANTINE).fetchall()
+            self.connection.execute(sql.FILL_QUARANTINE).fetchall()
+        self._append_calls(sources.calls_after)
+        self._replace_coverage(coverage)
+
+    def _follow_leads(self, account: str) -> None:
+        """Follow the account's day files under its merge lock, so that no half of a merge is read."""
+        with merge_lock(self.data_dir, account):
+            DayReplacement(LeadFiles(self.data_dir, account)).redo()
+            self._follow_files("leads", account, lead_files(self.data_dir, account))
+
+    def _follow_files(self, kind: Kind, account: str, listed: Iterable[FollowedFile]) -> bool:
+        rows = self.connection.execute(sql.KNOWN_FILES, [kind, account]).fetchall()
+        known = {row[0]: (FileStamp(*row[1:4]), str(row[4])) for row in rows}
+        days = {row[0]: row[5] for row in rows}
+        any_changed = False
+        for file in listed:
+            stamp, sha256 = known.pop(file.name, (None, ""))
+            if stamp is not None and stamp == stamp_of(file.path):
+                continue
+            content = content_of(file.path)
+            if content is None:
+                if stamp is not None:
+                    known[file.name] = (stamp, sha256)
+            elif content.sha256 == sha256:
+                self._restamp(file, content.stamp)
+            else:
+                self._read_anew(file, content, is_known=stamp is not None)
+                any_changed = True
+        for name in known:
+            self._drop(kind, account, name, days.get(name))
+        any_changed |= bool(known)
+        self.changed |= any_changed
+        return any_changed
+
+    def _read_anew(self, file: FollowedFile, content: FileContent, *, is_known: bool) -> None:
+        if is_known:
+            self._drop(file.kind, file.account, file.name, file.lead_date)
+        if file.lead_date is not None:
+            what = f"the leads of {file.lead_date} ({file.account})"
+            day = from_parquet(content.data, FILE_SCHEMA, what)
+            self._insert(sql.ADD_LEADS, with_partition(day, file.account, file.lead_date))
+            rows = day.num_rows
+            self.changed_days.add(AccountDay(file.account, file.lead_date))
+        else:
+            seen = read_quarantine_file(content.data, file.account, str(file.response_id))
+            self._insert(sql.ADD_QUARANTINE_SEEN, seen)
+            rows = seen.num_rows
+        stamp = content.stamp
+        self.connection.execute(
+            sql.ADD_FILE,
+            [
+                *(file.name, stamp.size, stamp.mtime_ns, stamp.inode, content.sha256),
+                *(file.kind, file.account, file.lead_date, file.response_id, rows),
+            ],
+        ).fetchall()
+
+    def _restamp(self, file: FollowedFile, stamp: FileStamp) -> None:
+        values = [stamp.size, stamp.mtime_ns, stamp.inode, file.name]
+        self.connection.execute(sql.RESTAMP_FILE, values).fetchall()
+        self.restamped = True
+
+    def _drop(self, kind: Kind, account: str, name: str, day: date | None) -> None:
+        if kind == "leads" and day is not None:
+            self.connection.execute(sql.DROP_LEADS, [account, day]).fetchall()
+            self.changed_days.add(AccountDay(account, day))
+        else:
+            self.connection.execute(sql.DROP_QUARANTINE_SEEN, [account, Path(name).stem]).fetchall()
+        self.connection.execute(sql.DROP_FILE, [name]).fetchall()
+
+    def _append_calls(self, calls_after: Callable[[int], pa.Table]) -> None:
+        newest = self.connection.execute(sql.NEWEST_CALL).fetchall()[0][0]
+        calls = conform(calls_after(newest), API_CALLS.schema, "the call log")
+        if calls.num_rows:
+            self._insert(sql.ADD_CALLS, calls)
+            self.changed = True
+
+    def _replace_coverage(self, given: pa.Table) -> None:
+        counts = {(row[0], row[1]): row[2] for row in self.connection.execute(sql.LEADS_PER_DAY).fetchall()}
+        days = zip(given["account"].to_pylist(), given["lead_date"].to_pylist(), strict=True)
+        leads = pa.array([counts.get(day, 0) for day in days], pa.int64())
+        coverage = given.append_column("leads", leads).select(COVERAGE.schema.names)
+        self.connection.register("incoming", coverage)
+        (differing,) = self.connection.execute(sql.COVERAGE_DIFFERENCES).fetchall()[0]
+        self.connection.unregister("incoming")
+        if differing:
+            self.connection.execute(sql.CLEAR_COVERAGE).fetchall()
+            self._insert(sql.ADD_COVERAGE, coverage)
+            self.changed = True
+
+    def _insert(self, statement: str, rows: pa.Table) -> None:
+        self.connection.register("incoming", rows)
+        self.connection.execute(statement).fetchall()
+        self.connection.unregister("incoming")
+
+
+def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:
+    """Return the schema's columns of the table in its types; StorageError, without values, if they do not fit."""
+    with without_values(f"taking {table.num_rows} rows of {what}"):
+        return table.select(schema.names).cast(schema)

@@ -1,0 +1,153 @@
+"""The tables of the DuckDB file: columns, types and comments, and the statements that create them."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from leads_pipeline.leads.schema import (
+    INSTANT,
+    LEAD_COLUMNS,
+    QUARANTINE_COLUMNS,
+    SCHEMA_VERSION,
+    TEXT,
+    Column,
+    arrow_schema,
+)
+
+_SQL_TYPES: dict[pa.DataType, str] = {
+    TEXT: "VARCHAR",
+    INSTANT: "TIMESTAMPTZ",
+    pa.timestamp("us"): "TIMESTAMP",
+    pa.date32(): "DATE",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.list_(TEXT): "VARCHAR[]",
+}
+
+CALL_COLUMNS: tuple[Column, ...] = (
+    Column("call_id", pa.int64(), "Number of the call in the call log, rising", nullable=False),
+    Column("account", TEXT, "Seller account whose key made the call", nullable=False),
+    Column("source_api", TEXT, "API that was called: v2 or v1", nullable=False),
+    Column("window_start", INSTANT, "Start of the time asked for, included", nullable=False),
+    Column("window_end", INSTANT, "End of the time asked for, excluded", nullable=False),
+    Column("sent_at", INSTANT, "When the request was sent", nullable=False),
+    Column("received_at", INSTANT, "When the answer was there; NULL when none came"),
+    Column("latency_seconds", pa.float64(), "Seconds from the request to the answer; NULL when none came"),
+    Column("waited_seconds", pa.float64(), "Seconds that the call waited for its slot, one per 5 minutes and key"),
+    Column("outcome", TEXT, "What the answer means: leads, no_leads, rate_limited, key_rejected, ...", nullable=False),
+    Column("http_status", pa.int32(), "HTTP status of the answer; NULL when none came"),
+    Column("code", pa.int32(), "CODE in the answer, which counts more than the HTTP status; NULL without one"),
+    Column("message", TEXT, "MESSAGE in the answer, or what went wrong"),
+    Column("records", pa.int32(), "Records in the answer"),
+    Column("total_records", pa.int32(), "TOTAL_RECORDS as the answer claims; NULL without one"),
+    Column("response_id", TEXT, "Raw response that holds the answer; named also when none came"),
+    Column("run_id", TEXT, "Dagster run that made the call"),
+)
+
+COVERAGE_COLUMNS: tuple[Column, ...] = (
+    Column("account", TEXT, "Seller account", nullable=False),
+    Column("lead_date", pa.date32(), "Day in India", nullable=False),
+    Column(
+        "state",
+        TEXT,
+        "complete (fetched and merged), partial, missing, not_yet_available or out_of_reach (over 365 days ago)",
+        nullable=False,
+    ),
+    Column("fetched", pa.bool_(), "Whether all of the day was asked for after it ended", nullable=False),
+    Column("merged", pa.bool_(), "Whether every answer that proves the day is in the tables", nullable=False),
+    Column("fetched_until", INSTANT, "Up to when the day was asked for without a gap; NULL if not at all"),
+    Column("response_ids", pa.list_(TEXT), "Raw responses that prove the day, oldest first"),
+    Column("leads", pa.int64(), "Leads of the account and day in the table leads", nullable=False),
+)
+
+_SEEN = {column.name: column for column in QUARANTINE_COLUMNS}
+
+QUARANTINE_TABLE_COLUMNS: tuple[Column, ...] = (
+    *(_SEEN[name] for name in ("account", "record_sha256", "reason", "record")),
+    Column("first_seen_at", INSTANT, "When an answer first held this record", nullable=False),
+    Column("last_seen_at", INSTANT, "When an answer last held this record", nullable=False),
+    Column("times_seen", pa.int64(), "How often answers held it: distinct responses and positions", nullable=False),
+    Column("response_id", TEXT, "Newest raw response that held it", nullable=False),
+)
+
+PUBLICATION_COLUMNS: tuple[Column, ...] = (
+    Column("version", pa.int64(), "Number of this published version, rising", nullable=False),
+    Column("published_at", INSTANT, "When this version was written", nullable=False),
+    Column("program_version", TEXT, "Version of the program that wrote it", nullable=False),
+    Column("schema_sha256", TEXT, "Digest of all table definitions; another one means a rebuild", nullable=False),
+)
+
+FOLLOWED_FILE_COLUMNS: tuple[Column, ...] = (
+    Column("path", TEXT, "Parquet file, relative to the data folder", nullable=False),
+    Column("size", pa.int64(), "Its size in bytes when it was read", nullable=False),
+    Column("mtime_ns", pa.int64(), "Its time of change in nanoseconds since 1970", nullable=False),
+    Column("inode", pa.int64(), "Its inode", nullable=False),
+    Column("sha256", TEXT, "SHA-256 of its bytes: a file counts as changed when this differs", nullable=False),
+    Column("kind", TEXT, "leads or quarantine", nullable=False),
+    Column("account", TEXT, "Account in its path", nullable=False),
+    Column("lead_date", pa.date32(), "Day in the path of a file of leads"),
+    Column("response_id", TEXT, "Response in the path of a file of quarantined records"),
+    Column("row_count", pa.int64(), "Rows that it held", nullable=False),
+)
+
+
+def _quoted(text: str) -> str:
+    """Return an SQL literal: DDL takes no bound parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the DuckDB file."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return its Arrow schema."""
+        return arrow_schema(self.columns)
+
+    @property
+    def statements(self) -> list[str]:
+        """Return the SQL that creates it with its comments, one statement each."""
+        columns = ", ".join(
+            f"{column.name} {_SQL_TYPES[column.type]}{'' if column.nullable else ' NOT NULL'}"
+            for column in self.columns
+        )
+        return [
+            f"CREATE TABLE {self.name} ({columns})",
+            f"COMMENT ON TABLE {self.name} IS {_quoted(self.comment)}",
+            *(f"COMMENT ON COLUMN {self.name}.{column.name} IS {_quoted(column.comment)}" for column in self.columns),
+        ]
+
+
+LEADS = Table("leads", "Leads, one row per account and IndiaMART's query id", LEAD_COLUMNS)
+QUARANTINE = Table(
+    "quarantine", "Records that cannot be leads, one row per account and record", QUARANTINE_TABLE_COLUMNS
+)
+API_CALLS = Table("api_calls", "Calls to IndiaMART's API, one row per call, never the key", CALL_COLUMNS)
+COVERAGE = Table("coverage", "What was asked for and is in the tables, per account and day", COVERAGE_COLUMNS)
+PUBLICATION = Table("publication", "Which version of the database this is; one row", PUBLICATION_COLUMNS)
+FOLLOWED_FILES = Table(
+    "pipeline.followed_files", "The program's notes: Parquet files that the tables follow", FOLLOWED_FILE_COLUMNS
+)
+QUARANTINE_SEEN = Table(
+    "pipeline.quarantine_seen",
+    "The program's notes: quarantined records, one row per answer and position",
+    QUARANTINE_COLUMNS,
+)
+
+TABLES = (LEADS, QUARANTINE, API_CALLS, COVERAGE, PUBLICATION, FOLLOWED_FILES, QUARANTINE_SEEN)
+
+CREATE_STATEMENTS = [
+    "CREATE SCHEMA pipeline",
+    *(statement for table in TABLES for statement in table.statements),
+]
+
+SCHEMA_SHA256 = hashlib.sha256(f"{SCHEMA_VERSION}\n{CREATE_STATEMENTS}".encode()).hexdigest()
+"""Changes with every table, column, type and comment, and with the leads' schema version."""
