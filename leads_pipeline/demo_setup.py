@@ -9,7 +9,8 @@ from leads_pipeline.days import ONE_DAY, day_of
 
 DEMO_DAYS = 30
 DEMO_SEED = 7
-DEMO_KEY = "demo-key-of-the-fake-IndiaMART"
+DEMO_KEY = "demo/Key+for-the-fake-IndiaMART=="
+"""Shaped like a real key; it opens nothing but the fake server, so it is no secret."""
 DEMO_PORT = 8765
 DEMO_INTERVAL_SECONDS = 2.0
 _SETTLING = timedelta(minutes=10)  # a day that ended only just now can't be proven complete yet

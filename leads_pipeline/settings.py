@@ -4,15 +4,18 @@ Names are DESIGN's: every one is an environment variable. Errors name the variab
 never show a value that may be secret.
 """
 
+import os
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.demo_setup import DEMO_INTERVAL_SECONDS, DEMO_KEY, DemoSetup
@@ -23,46 +26,64 @@ DEFAULT_ACCOUNT = "indiamart"
 DEMO_ACCOUNT = "demo"
 DEMO_ORIGIN = "fake-indiamart"
 
-_ROOT_MARKERS = ("workspace.yaml", "dagster.yaml")
+ROOT_MARKERS = ("workspace.yaml", "dagster.yaml")
 _KEY_LENGTH = range(8, 257)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TEXT = "utf-8-sig"  # UTF-8, with or without the mark that Windows editors put at its start
 
 
 class SettingsError(Exception):
     """The settings can't be used; the text says which, why, and what to do. Holds no secret value."""
+
+    def __init__(self, message: str, variables: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.variables = frozenset(variables)
+        """The names of the variables at fault, where they are known."""
 
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("expected an address such as https://mapi.indiamart.com/wservce/crm/crmListing/v2/")
-    if parts.query or parts.username:
+    if parts.query or parts.fragment or parts.username:
         raise ValueError("expected an address without parameters or a user name")
+    if parts.port == 0:  # reading a port that is none raises ValueError
+        raise ValueError("expected a port above 0")
     return value
+
+
+def _written_day(value: object) -> object:
+    if isinstance(value, str) and not _DAY.fullmatch(value):  # a bare number would be read as seconds since 1970
+        raise ValueError("expected a day written YYYY-MM-DD, for example 2026-04-01")
+    return value
+
+
+def _folder(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("expected a folder; there is no user of the name after ~") from None
 
 
 def _crm_key(value: SecretStr) -> SecretStr:
     key = value.get_secret_value()
-    if key and (
-        len(key) not in _KEY_LENGTH or not key.isascii() or any(not c.isprintable() or c == " " for c in key)
-    ):
-        raise ValueError(
-            "expected the CRM key as the seller panel shows it: 8 to 256 characters without spaces"
-        )
+    if key and (len(key) not in _KEY_LENGTH or not key.isascii() or any(not c.isprintable() or c == " " for c in key)):
+        raise ValueError("expected the CRM key as the seller panel shows it: 8 to 256 characters without spaces")
     return value
 
 
-class _Environment(BaseSettings):
-    """The variables as they are named outside."""
+class _Environment(BaseModel):
+    """The variables as they are named outside. No pydantic-settings: its import alone takes 0.2 s."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     indiamart_crm_key: Annotated[SecretStr, AfterValidator(_crm_key)] = SecretStr("")
     indiamart_api_url: Annotated[str, AfterValidator(_http_url)] = DEFAULT_URL
     indiamart_call_interval_seconds: float = Field(310.0, gt=0, le=86_400)
     indiamart_block_seconds: float = Field(930.0, gt=0, le=86_400)
     indiamart_timeout_seconds: float = Field(60.0, gt=0, le=600)
-    leads_data_dir: Path = Path("data")
-    leads_start_date: date | None = None
+    leads_data_dir: Annotated[Path, AfterValidator(_folder)] = Path("data")
+    leads_start_date: Annotated[date | None, BeforeValidator(_written_day)] = None
     leads_published_group: str | None = None
 
 
@@ -132,7 +153,7 @@ def project_root() -> Path:
     here = Path.cwd()
     candidates = [here, *here.parents, Path(__file__).resolve().parents[1], Path(sys.prefix).parent]
     for folder in candidates:
-        if all((folder / marker).is_file() for marker in _ROOT_MARKERS):
+        if all((folder / marker).is_file() for marker in ROOT_MARKERS):
             return folder
     return here
 
@@ -141,8 +162,7 @@ def load_settings(root: Path | None = None) -> Settings:
     """Read and validate the settings; raise SettingsError with one clear text that names every bad variable."""
     root = root or project_root()
     values = _read_environment(root)
-    data_dir = values.leads_data_dir.expanduser()
-    data_dir = data_dir if data_dir.is_absolute() else root / data_dir
+    data_dir = root / values.leads_data_dir
     start_date = _checked_start(values.leads_start_date)
     parts = urlsplit(values.indiamart_api_url)
     default = Account(
@@ -154,9 +174,21 @@ def load_settings(root: Path | None = None) -> Settings:
         timeout_seconds=values.indiamart_timeout_seconds,
         origin=f"{parts.scheme}://{parts.netloc}",
     )
-    demo = DemoSetup.load(data_dir / "state")
+    try:
+        demo = DemoSetup.load(data_dir / "state")
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {data_dir} can't be read ({type(error).__name__}). Give this user access to it, or set "
+            "LEADS_DATA_DIR to a folder that it owns.",
+            ["LEADS_DATA_DIR"],
+        ) from None
     accounts = (default,) if demo is None else (default, demo_account(demo))
     return Settings(root, data_dir, start_date, values.leads_published_group, accounts)
+
+
+def setting_names() -> frozenset[str]:
+    """Return the names of all variables that settings are read from."""
+    return frozenset(name.upper() for name in _Environment.model_fields)
 
 
 def demo_account(demo: DemoSetup) -> Account:
@@ -176,9 +208,10 @@ def _read_environment(root: Path) -> _Environment:
     env_file = root / ".env"
     try:
         _refuse_broken_lines(env_file)
-        return _Environment(_env_file=env_file, _env_file_encoding="utf-8")
+        values = [*dotenv_values(env_file, encoding=_TEXT).items(), *os.environ.items()]
+        return _Environment.model_validate({name.lower(): value for name, value in values if value})
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(_explain(error), _variables(error)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{env_file} can't be read ({type(error).__name__}). It must be a text file in UTF-8 with lines "
@@ -190,7 +223,7 @@ def _refuse_broken_lines(env_file: Path) -> None:
     """Refuse what python-dotenv would only warn of: a setting that is silently not read is worse than none."""
     if not env_file.is_file():
         return
-    lines = env_file.read_text(encoding="utf-8").splitlines()
+    lines = env_file.read_text(encoding=_TEXT).splitlines()
     broken = [str(number) for number, line in enumerate(lines, 1) if _is_broken(line)]
     if broken:
         raise SettingsError(
@@ -200,13 +233,18 @@ def _refuse_broken_lines(env_file: Path) -> None:
 
 def _is_broken(line: str) -> bool:
     text = line.strip().removeprefix("export ")
-    return bool(text) and not text.startswith("#") and not text.partition("=")[0].strip().isidentifier()
+    name, equals, _ = text.partition("=")
+    return bool(text) and not text.startswith("#") and not (equals and name.strip().isidentifier())
+
+
+def _variables(error: ValidationError) -> list[str]:
+    problems = error.errors(include_url=False, include_input=False)
+    return [str(part).upper() for problem in problems for part in problem["loc"][:1]]
 
 
 def _explain(error: ValidationError) -> str:
     lines = [
-        f"  {'.'.join(str(part) for part in problem['loc']).upper()}: "
-        f"{problem['msg'].removeprefix('Value error, ')}"
+        f"  {'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False, include_input=False)
     ]
     return "\n".join([f"The settings have {len(lines)} error(s); nothing was done.", *lines])
@@ -214,7 +252,9 @@ def _explain(error: ValidationError) -> str:
 
 def _checked_start(start: date | None) -> date | None:
     if start is not None and start > day_of(utc_now()):
-        raise SettingsError(f"LEADS_START_DATE is {start}, which is still to come. Set it to a past day.")
+        raise SettingsError(
+            f"LEADS_START_DATE is {start}, which is still to come. Set it to a past day.", ["LEADS_START_DATE"]
+        )
     return start
 
 

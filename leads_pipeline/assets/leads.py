@@ -49,8 +49,8 @@ def build_leads(account: Account, days: dg.DailyPartitionsDefinition) -> dg.Asse
         coverage = workspace.coverage(account.name, {*own, *merged.days_written}, utc_now())
         metadata: dict[date, dict[str, Any]] = coverage_metadata(coverage)
         files = workspace.lead_files(account.name)
-        for day in metadata:
-            metadata[day]["dagster/partition_row_count"] = files.read([day]).num_rows
+        for day, facts in metadata.items():
+            facts["dagster/partition_row_count"] = files.read([day]).num_rows
         report_days(context, metadata, [day.day for day in coverage if day.state is DayState.COMPLETE])
         return dg.MaterializeResult(
             metadata={

@@ -31,9 +31,11 @@ def build_normalized_leads(account: Account, days: dg.DailyPartitionsDefinition)
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
         result = normalize_pending(workspace, account.name, run_days(context), context.log.info)
-        report_days(context, {}, {day for answer in result.answers for day in answer.window.days if answer.outcome.rule.covers})
+        asked = {day for answer in result.answers if answer.outcome.rule.covers for day in answer.window.days}
+        report_days(context, {}, asked)
         if result.unknown_fields:
-            context.log.warning(f"Fields that the schema does not know, kept in extra: {', '.join(result.unknown_fields)}.")
+            names = ", ".join(result.unknown_fields)
+            context.log.warning(f"Fields that the schema does not know, kept in extra: {names}.")
         if result.unknown_query_types:
             context.log.warning(f"Query types never seen before: {', '.join(result.unknown_query_types)}.")
         return dg.MaterializeResult(

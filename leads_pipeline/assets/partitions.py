@@ -19,9 +19,7 @@ _DAY_FORMAT = "%Y-%m-%d"
 
 def lead_days(start: date) -> dg.DailyPartitionsDefinition:
     """Return the days in India from start to today, today included."""
-    return dg.DailyPartitionsDefinition(
-        start_date=start.isoformat(), timezone=IST.key, fmt=_DAY_FORMAT, end_offset=1
-    )
+    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), timezone=IST.key, fmt=_DAY_FORMAT, end_offset=1)
 
 
 def run_days(context: dg.AssetExecutionContext) -> tuple[date, ...]:

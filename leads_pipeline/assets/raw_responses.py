@@ -1,5 +1,7 @@
 """`raw_responses`: at most one call for the run's days; the answer's bytes and facts, stored before they are judged."""
 
+from typing import Any
+
 import dagster as dg
 
 from leads_pipeline.assets.partitions import (
@@ -12,6 +14,7 @@ from leads_pipeline.days import IST, utc_now
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.pull import Pulled, PullFailedError, PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
 MAX_WAITS = 1_000_000
 """Waits and failures share Dagster's retry number, so its bound lies far above any queue; failures are bounded
@@ -46,6 +49,7 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
     def raw_responses(
         context: dg.AssetExecutionContext, config: PullConfig, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
+        tag_process(context, workspace)
         request = PullRequest(account, run_days(context), context.run_id, config.again, config.priority)
         try:
             result = pull(workspace, request, context.log.info)
@@ -61,6 +65,13 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
     return raw_responses
 
 
+def tag_process(context: dg.AssetExecutionContext, workspace: Workspace) -> None:
+    """Tie the run to its process, so that whoever comes next can tell a run that waits from one whose process died."""
+    process = this_process(workspace.settings.state_dir)
+    if context.run.tags.get(PROCESS_TAG) != process:
+        context.instance.add_run_tags(context.run_id, {PROCESS_TAG: process})
+
+
 def _report(
     context: dg.AssetExecutionContext,
     workspace: Workspace,
@@ -73,7 +84,7 @@ def _report(
     coverage = workspace.coverage(account.name, asked | {*request.days}, utc_now())
     beyond = [day.day for day in coverage if day.fetched and day.day in asked]
     report_days(context, coverage_metadata(coverage), beyond)
-    facts: dict[str, object] = {"calls": 0 if response is None else 1}
+    facts: dict[str, Any] = {"calls": 0 if response is None else 1}
     if response is not None:
         facts |= {
             "window": str(response.window),

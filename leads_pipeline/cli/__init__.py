@@ -35,8 +35,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def demo(
-    again: Annotated[bool, typer.Option(help="Ask for the days that are complete already.")] = False,
-    reset: Annotated[bool, typer.Option(help="Remove everything of the demo: leads, answers, runs.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Ask for the days that are complete already.")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Remove everything of the demo: leads, answers, runs.")
+    ] = False,
 ) -> None:
     """Show the whole pipeline in a minute, without a key.
 
@@ -53,19 +55,24 @@ def demo(
 
 @app.command()
 def pull(
-    first: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India.")],
-    last: Annotated[str, typer.Option("--to", metavar="DAY", help="Last day, included.")],
-    again: Annotated[bool, typer.Option(help="Also ask for days that are complete already.")] = False,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India. Default: a week.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="Last day, included. Default: yesterday.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also ask for days that are complete already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the windows, calls and time.")] = False,
     account: AccountOption = "indiamart",
 ) -> None:
-    """Pull the leads of some days, with the fewest calls that IndiaMART allows.
+    """Pull the leads of some days, by default the last 7 complete ones, with the fewest calls that IndiaMART allows.
 
     IndiaMART takes one call per 5 minutes for at most 7 days: a month is 5 calls and 21 minutes, a year 53 calls
     and four and a half hours. Stop it with Ctrl-C at any time; the next pull continues where it stopped.
     """
     from leads_pipeline.cli.pull import run_pull
 
-    run_pull(account, first, last, again=again)
+    run_pull(account, first, last, again=again, dry_run=dry_run)
 
 
 @app.command()
@@ -81,7 +88,9 @@ def status(
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="The query, for example: select query_type, count(*) from leads group by 1")],
+    sql: Annotated[
+        str, typer.Argument(help="The query, for example: select query_type, count(*) from leads group by 1")
+    ],
     as_json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -97,7 +106,9 @@ def query(
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
-    demo: Annotated[bool, typer.Option(help="Also run the fake IndiaMART, to backfill account `demo`.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Also run the fake IndiaMART, to backfill account `demo`.")
+    ] = False,
 ) -> None:
     """Open Dagster's web UI (with its daemon) on this machine: runs, backfills, schedules. Stop it with Ctrl-C."""
     from leads_pipeline.cli.ui import run_ui

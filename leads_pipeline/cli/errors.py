@@ -4,8 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from leads_pipeline.settings import SettingsError
-
 FAILED, USAGE, NEEDS_A_PERSON = 1, 2, 3
 
 
@@ -22,18 +20,20 @@ def report_errors() -> Iterator[None]:
     """Print the program's own errors as text on standard error, and exit with their code."""
     try:
         yield
-    except SettingsError as error:
-        _stop(str(error), USAGE)
     except CommandError as error:
         _stop(str(error), error.exit_code)
     except KeyboardInterrupt:
         _stop("Stopped. Nothing is lost: the same command continues where it stopped.", FAILED)
-    except (RuntimeError, OSError) as error:
-        if type(error).__module__.startswith("leads_pipeline"):
+    except Exception as error:
+        from leads_pipeline.settings import SettingsError  # brings pydantic, which `leads --help` must not wait for
+
+        if isinstance(error, SettingsError):
+            _stop(str(error), USAGE)
+        if isinstance(error, RuntimeError | OSError) and type(error).__module__.startswith("leads_pipeline"):
             _stop(str(error), FAILED)
         raise
 
 
 def _stop(message: str, code: int) -> None:
-    print(message, file=sys.stderr)  # noqa: T201
+    print(message, file=sys.stderr)
     sys.exit(code)

@@ -10,9 +10,10 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from leads_pipeline.settings import Settings
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
-from leads_pipeline.storage.process_locks import is_alive
+from leads_pipeline.storage.process_locks import PROCESS_TAG, is_alive
 
-PROCESS_TAG = "leads/process"
+WORKSPACE_FILE = "leads_workspace.yaml"
+"""Names the code location; not called workspace.yaml, which would make the folder look like a project's root."""
 
 _WORKSPACE = """load_from:
   - python_module:
@@ -30,7 +31,7 @@ def prepare_home(settings: Settings) -> None:
     """Write the instance's and the workspace's settings into its home, and name it in this process's environment."""
     make_private_folder(settings.dagster_home)
     config = files("leads_pipeline.cli").joinpath("instance.yaml").read_bytes()
-    for name, content in (("dagster.yaml", config), ("workspace.yaml", _WORKSPACE.encode())):
+    for name, content in (("dagster.yaml", config), (WORKSPACE_FILE, _WORKSPACE.encode())):
         path = settings.dagster_home / name
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)

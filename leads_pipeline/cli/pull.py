@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 from rich.console import Console
@@ -11,17 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from leads_pipeline.cli.errors import FAILED, NEEDS_A_PERSON, USAGE, CommandError
-from leads_pipeline.cli.instance import PROCESS_TAG, open_instance
-from leads_pipeline.days import IST, contiguous_ranges, day_of, days_between, utc_now
+from leads_pipeline.cli.instance import open_instance
+from leads_pipeline.days import IST, ONE_DAY, contiguous_ranges, day_end, day_of, days_between, utc_now
 from leads_pipeline.definitions import build_definitions
-from leads_pipeline.indiamart.call_slot import key_fingerprint
+from leads_pipeline.indiamart.call_slot import CallSlots, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Actor, Outcome
-from leads_pipeline.indiamart.windows import REACH_DAYS, Window, plan_windows, split_by_reach
+from leads_pipeline.indiamart.windows import CLOCK_MARGIN, REACH_DAYS, Window, plan_windows, split_by_reach
 from leads_pipeline.jobs import pull_job_name
 from leads_pipeline.settings import Account, Settings, load_settings
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
-from leads_pipeline.storage.process_locks import this_process
+from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
 _SECONDS_PER_RUN = 1.0  # our own part of a window, for the estimate only
 
@@ -31,6 +31,9 @@ class PullPlan:
     """What a pull will do."""
 
     account: Account
+    days: tuple[date, ...]
+    left_out: int
+    """How many of the days asked for are out of the API's reach, or still to come."""
     windows: tuple[Window, ...]
     """The calls to make, oldest first."""
     without_call: tuple[tuple[date, date], ...]
@@ -38,22 +41,41 @@ class PullPlan:
     seconds: float
     """How long it will take, waits included."""
 
+    @property
+    def runs(self) -> list[tuple[date, date]]:
+        """Return the first and last day of each run, oldest first."""
+        return sorted([*self.without_call, *((window.days[0], window.days[-1]) for window in self.windows)])
 
-def run_pull(account_name: str, first: str, last: str, *, again: bool) -> None:
-    """Pull the days, printing what will be done, how it goes and what came of it."""
+    @property
+    def summary(self) -> str:
+        """Return the sentence that tells what will be done and how long it takes."""
+        what = f"{self.account.name}: {self.days[0]} to {self.days[-1]}, {len(self.days)} day(s)"
+        beyond = f" ({self.left_out} more can't be asked for)" if self.left_out else ""
+        if not self.runs:
+            return f"{what}{beyond}: complete already, no call is needed."
+        return f"{what}{beyond}: {len(self.windows)} call(s), about {_duration(self.seconds)}."
+
+
+def run_pull(account_name: str, first: str | None, last: str | None, *, again: bool, dry_run: bool) -> None:
+    """Pull the days (by default the last 7 complete ones), printing what will be done and how it goes."""
     settings = load_settings()
     account = settings.account(account_name)
     days = days_between(*_checked_days(first, last))
-    console = Console(stderr=True)
-    pull_days(settings, account, days, again=again, console=console)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if dry_run:
+        show_plan(settings, account, days, again=again)
+    else:
+        pull_days(settings, account, days, again=again, console=console)
 
 
-def _checked_days(first: str, last: str) -> tuple[date, date]:
+def _checked_days(first: str | None, last: str | None) -> tuple[date, date]:
+    yesterday = day_of(utc_now()) - ONE_DAY
     try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last)
+        end = date.fromisoformat(last) if last else yesterday
+        start = date.fromisoformat(first) if first else end - timedelta(days=6)
     except ValueError:
         raise CommandError(
-            f"--from {first} --to {last}: a day is written YYYY-MM-DD, for example 2026-11-30.", USAGE
+            f"--from {first} --to {last}: a day is written YYYY-MM-DD, for example {yesterday}.", USAGE
         ) from None
     if end < start:
         raise CommandError(f"--to {end} is before --from {start}. Nothing was asked.", USAGE)
@@ -64,10 +86,9 @@ def pull_days(settings: Settings, account: Account, days: Sequence[date], *, aga
     """Pull the account's days; raise CommandError if some can't be had."""
     workspace = Workspace(settings)
     workspace.prepare()
-    days = _within_reach(workspace, account, days)
     plan = plan_pull(workspace, account, days, again=again)
-    _announce(plan, days, console)
-    if not plan.windows and not plan.without_call:
+    console.print(plan.summary)
+    if not plan.runs:
         return
     if plan.windows and not account.has_key:
         raise CommandError(
@@ -78,18 +99,32 @@ def pull_days(settings: Settings, account: Account, days: Sequence[date], *, aga
     _run(settings, plan, again=again, console=console)
 
 
+def show_plan(settings: Settings, account: Account, days: Sequence[date], *, again: bool) -> None:
+    """Print the windows, calls and time of a pull; do nothing."""
+    plan = plan_pull(Workspace(settings), account, days, again=again)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(plan.summary)
+    for number, window in enumerate(plan.windows, 1):
+        console.print(f"  call {number}: {window}")
+    for first, last in plan.without_call:
+        console.print(f"  no call, only merge what is fetched: {first} to {last}")
+
+
 def plan_pull(workspace: Workspace, account: Account, days: Sequence[date], *, again: bool) -> PullPlan:
-    """Return the fewest calls that bring the days, and the runs that need none."""
+    """Return the fewest calls that bring the days, and the runs that need none; raise CommandError if none can be."""
     now = utc_now()
-    coverage = workspace.coverage(account.name, days, now)
+    usable = _within_reach(workspace, account, days)
+    coverage = workspace.coverage(account.name, usable, now)
     to_ask = [day.day for day in coverage if again or not day.fetched]
-    windows = plan_windows(to_ask, now)
+    windows = plan_windows(to_ask, now, workspace.longest_window(account.name))
     inside = {day for window in windows for day in window.days}
     unmerged = [day.day for day in coverage if day.fetched and day.state is not DayState.COMPLETE]
     state = workspace.slots.state(key_fingerprint(account.key))
     waits = state.seconds_left + account.call_interval_seconds * (len(windows) + len(state.queue) - 1) if windows else 0
     return PullPlan(
         account,
+        tuple(usable),
+        len(days) - len(usable),
         tuple(windows),
         tuple(_runs_of([day for day in unmerged if day not in inside])),
         waits + _SECONDS_PER_RUN * len(windows),
@@ -124,25 +159,34 @@ def _within_reach(workspace: Workspace, account: Account, days: Sequence[date]) 
     )
 
 
-def _announce(plan: PullPlan, days: Sequence[date], console: Console) -> None:
-    what = f"{plan.account.name}: {days[0]} to {days[-1]}, {len(days)} day(s)"
-    if not plan.windows and not plan.without_call:
-        console.print(f"{what}: complete already, no call is needed.")
-        return
-    console.print(f"{what}: {len(plan.windows)} call(s), about {_duration(plan.seconds)}.", highlight=False)
-
-
 def _run(settings: Settings, plan: PullPlan, *, again: bool, console: Console) -> None:
-    ranges = sorted([*plan.without_call, *((window.days[0], window.days[-1]) for window in plan.windows)])
+    ranges = plan.runs
+    slots = Workspace(settings).slots
     job = build_definitions(settings).resolve_job_def(pull_job_name(plan.account.name))
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    with open_instance(settings) as instance, _progress(console) as progress:
+    with open_instance(settings) as instance, _progress(console, slots, plan.account) as progress:
         task = progress.add_task("pulling", total=len(ranges), ends_at=utc_now() + timedelta(seconds=plan.seconds))
-        for done, (first, last) in enumerate(ranges):
+        done = 0
+        while ranges:
+            first, last = ranges.pop(0)
             progress.update(task, description=f"{first} to {last}")
-            _run_window(job, instance, settings, plan.account, first, last, again=again)
-            left = (len(ranges) - done - 1) * (plan.account.call_interval_seconds + _SECONDS_PER_RUN)
-            progress.update(task, advance=1, ends_at=utc_now() + timedelta(seconds=left))
+            _run_window(job, instance, settings, plan.account, (first, last), again=again)
+            done += 1
+            ranges = ranges or _still_lacking(settings, plan, again=again)
+            left = len(ranges) * (plan.account.call_interval_seconds + _SECONDS_PER_RUN)
+            ends_at = utc_now() + timedelta(seconds=left)
+            progress.update(task, completed=done, total=done + len(ranges), ends_at=ends_at)
+
+
+def _still_lacking(settings: Settings, plan: PullPlan, *, again: bool) -> list[tuple[date, date]]:
+    """Return the runs that complete days need still: an answer that was cut short is asked for in smaller parts.
+
+    It ends: each run brings coverage forward, halves a window, or fails.
+    """
+    if again:
+        return []
+    over = [day for day in plan.days if day_end(day) + CLOCK_MARGIN < utc_now()]
+    return plan_pull(Workspace(settings), plan.account, over, again=False).runs if over else []
 
 
 def _run_window(
@@ -150,11 +194,11 @@ def _run_window(
     instance: dg.DagsterInstance,
     settings: Settings,
     account: Account,
-    first: date,
-    last: date,
+    days: tuple[date, date],
     *,
     again: bool,
 ) -> None:
+    first, last = days
     result = job.execute_in_process(
         instance=instance,
         raise_on_error=False,
@@ -197,18 +241,37 @@ class _TimeLeft(ProgressColumn):
     """Shows the time until the estimated end, and that end."""
 
     def render(self, task: Task) -> Text:
+        """Return the column's text."""
         ends_at: datetime = task.fields["ends_at"]
-        left = max((ends_at - datetime.now(UTC)).total_seconds(), 0.0)
-        return Text(f"{_duration(left)} left, until {ends_at.astimezone(IST):%H:%M:%S} IST")
+        left = max((ends_at - utc_now()).total_seconds(), 0.0)
+        return Text(f"{_duration(left)} left, until {ends_at.astimezone(IST):%H:%M} IST")
 
 
-def _progress(console: Console) -> Progress:
+class _SlotWait(ProgressColumn):
+    """Shows until when the next call waits, and why, while it does."""
+
+    max_refresh = 1.0
+
+    def __init__(self, slots: CallSlots, account: Account) -> None:
+        super().__init__()
+        self._slots, self._fingerprint = slots, key_fingerprint(account.key)
+
+    def render(self, task: Task) -> Text:
+        """Return the column's text."""
+        state = self._slots.state(self._fingerprint)
+        if task.finished or state.seconds_left < 1:
+            return Text("")
+        return Text(f"next call at {state.next_free_at.astimezone(IST):%H:%M:%S} ({state.reason})", style="dim")
+
+
+def _progress(console: Console, slots: CallSlots, account: Account) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         _TimeLeft(),
+        _SlotWait(slots, account),
         console=console,
     )
 
@@ -219,8 +282,3 @@ def _duration(seconds: float) -> str:
         return f"{total} s"
     hours, minutes = divmod(-(-total // 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def today() -> date:
-    """Return the day it is in India."""
-    return day_of(utc_now())

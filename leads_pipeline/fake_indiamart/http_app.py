@@ -34,13 +34,13 @@ class TransportProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Put the connection into the scope of every request that comes over it."""
         super().connection_made(transport)
-        application: ASGIApp = self.app  # type: ignore[assignment]
+        application: ASGIApp = self.app
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope[_TRANSPORT] = transport
             await application(scope, receive, send)
 
-        self.app = with_transport  # type: ignore[assignment]
+        self.app = with_transport
 
 
 def make_app(service: FakeService, sellers: tuple[str, ...], stopping: Callable[[], bool]) -> Starlette:

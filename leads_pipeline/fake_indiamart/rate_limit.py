@@ -27,11 +27,12 @@ class _History:
 
 
 class RateLimiter:
-    """Allows one call per `interval` seconds and key; the caller who hammers is blocked for `block` seconds.
+    """Allows one call per `interval` seconds and key; a caller who hammers is blocked for `block` seconds.
 
     Any call restarts the interval, also a refused one: nobody knows whether IndiaMART is as strict, so a client
     that pleases this limiter pleases both. More than 5 calls within a fifth of the interval (a minute of five)
-    block the key. An interval of 0 allows every call, unless the key was blocked by `block`. `clock` gives seconds that never go back.
+    block the key. An interval of 0 allows every call, unless the key was blocked by `block`. `clock` gives
+    seconds that never go back.
     """
 
     def __init__(self, interval: float, block: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -220,7 +220,7 @@ def _lead(draws: Draws, key: str, day: date, draft: _Draft, query_id: str) -> Tr
         asked.message,
         asked.category,
         _call_duration(draws) if called else None,
-        _receiver(key, draws) if called and draws.chance(0.9) else None,
+        draws.pick(_receivers(key)) if called and draws.chance(0.9) else None,
         _catalogue_url(key) if draws.chance(0.6) else None,
     )
     late = timedelta(minutes=draws.between(5, _LATEST_MINUTES)) if draws.chance(_SHARE_LATE) else timedelta()
@@ -250,11 +250,13 @@ def _call_duration(draws: Draws) -> str | None:
     return None if form == 2 else str(seconds)  # noqa: PLR2004 (a call that nobody took has no duration)
 
 
-def _receiver(key: str, draws: Draws) -> str:
+@lru_cache(maxsize=64)
+def _receivers(key: str) -> tuple[str, ...]:
     first = Draws(key, "virtual number").between(7900, 8099)
-    return f"{first}000{draws.below(3):03d}"
+    return tuple(f"{first}000{number:03d}" for number in range(3))
 
 
+@lru_cache(maxsize=64)
 def _catalogue_url(key: str) -> str:
     seller = Draws(key, "catalogue")
     slug = company_name(seller).strip().lower()

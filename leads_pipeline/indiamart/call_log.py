@@ -4,17 +4,17 @@ Rows are inserted by the transaction that releases the call's slot; sensors read
 table `api_calls` shows them to analysts.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.sqlite_files import from_epoch, sqlite_file
 
-_BUSY_SECONDS = 60.0
+_SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS api_call (
@@ -36,11 +36,12 @@ CREATE TABLE IF NOT EXISTS slot (
   holder TEXT, held_since REAL,
   response_id TEXT, account TEXT, source_api TEXT, window_start REAL, window_end REAL, waited_seconds REAL
 );
-CREATE TABLE IF NOT EXISTS reservation (
-  reservation_id INTEGER PRIMARY KEY AUTOINCREMENT,
+CREATE TABLE IF NOT EXISTS turn (
+  turn_id INTEGER PRIMARY KEY AUTOINCREMENT,
   key_fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
   priority INTEGER NOT NULL, turn TEXT NOT NULL,
-  reserved_at REAL NOT NULL, due_at REAL NOT NULL, lapses_at REAL NOT NULL,
+  reserved_at REAL NOT NULL, due_at REAL NOT NULL,
+  lapse_wall REAL NOT NULL, lapse_boot REAL NOT NULL, boot_id TEXT NOT NULL, lapse_seconds REAL NOT NULL,
   UNIQUE (key_fingerprint, holder)
 );
 CREATE TABLE IF NOT EXISTS narrow_window (account TEXT PRIMARY KEY);
@@ -81,43 +82,9 @@ _INSERT = (
 )
 
 
-@contextmanager
-def calls_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the SQLite file of slots and call log, made for the owner only at first use; close it afterwards.
-
-    Commits reach the disk before they return (synchronous=FULL): a slot that was used stays used.
-    """
-    is_new = not path.exists()
-    if is_new:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous=FULL")
-        if is_new or not _has_tables(connection):
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
-        yield connection
-    finally:
-        connection.close()
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return (
-        connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'narrow_window'").fetchone() is not None
-    )
-
-
-@contextmanager
-def immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the file's write lock for the block: read, decide and write as one step; commit at its end."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+def calls_database(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    """Open the SQLite file of slots and call log, made at first use; a slot that was used stays used."""
+    return sqlite_file(path, _SCHEMA, _SCHEMA_VERSION)
 
 
 def insert_call(connection: sqlite3.Connection, call: CallRecord) -> None:
@@ -164,7 +131,7 @@ class CallLog:
 
 
 def _from_row(row: sqlite3.Row) -> CallRecord:
-    values = {name: _from_sql(name, row[name]) for name in (*_COLUMNS, "call_id")}
+    values: dict[str, Any] = {name: _from_sql(name, row[name]) for name in (*_COLUMNS, "call_id")}
     return CallRecord(**values | {"outcome": Outcome(row["outcome"])})
 
 
@@ -174,8 +141,3 @@ def _from_sql(name: str, value: float | str | None) -> object:
 
 def _to_sql(value: object) -> object:
     return value.timestamp() if isinstance(value, datetime) else value
-
-
-def from_epoch(seconds: float) -> datetime:
-    """Return the moment in UTC that lies so many seconds after 1970."""
-    return datetime.fromtimestamp(seconds, UTC)

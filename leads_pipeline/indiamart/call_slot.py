@@ -7,61 +7,25 @@ nobody has to notice its death. Who can't call yet reserves a turn: by priority,
 
 import hashlib
 import sqlite3
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
-from leads_pipeline.indiamart.call_log import CallRecord, calls_database, from_epoch, immediate, insert_call
+from leads_pipeline.indiamart.call_log import CallRecord, calls_database, insert_call
 from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.indiamart.slot_clock import Deadline, SlotClock, SystemClock
 from leads_pipeline.indiamart.windows import Window
+from leads_pipeline.sqlite_files import from_epoch, immediate
 
-_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _MAX_GRACE_SECONDS = 60.0
 _MIN_GRACE_SECONDS = 5.0
+_OVERDUE_SECONDS = 5.0
 _FINGERPRINT_LENGTH = 16
 
 
 def key_fingerprint(key: str) -> str:
     """Return the name that slots and sidecars know a key by; the key can't be had back from it."""
     return hashlib.sha256(key.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
-
-
-class SlotClock(Protocol):
-    """The clocks that a slot's time is kept by."""
-
-    def wall(self) -> float:
-        """Return seconds since 1970; people and other machines may set it."""
-        ...
-
-    def since_boot(self) -> float:
-        """Return seconds since the machine's start, asleep or not; nobody can set it."""
-        ...
-
-    def boot_id(self) -> str:
-        """Return what tells one start of the machine from another; empty where that can't be told."""
-        ...
-
-
-class SystemClock:
-    """This machine's clocks."""
-
-    def wall(self) -> float:
-        """Return seconds since 1970."""
-        return time.time()
-
-    def since_boot(self) -> float:
-        """Return seconds since the machine's start."""
-        clock = getattr(time, "CLOCK_BOOTTIME", None)
-        return time.clock_gettime(clock) if clock is not None else time.monotonic()
-
-    def boot_id(self) -> str:
-        """Return the kernel's id of this start, or nothing where the system has none."""
-        try:
-            return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
-        except OSError:
-            return ""
 
 
 @dataclass(frozen=True)
@@ -157,35 +121,39 @@ class CallSlots:
     def request(self, claim: Claim) -> Granted | Wait:
         """Take the slot if it is free and nobody comes first; else reserve a turn and say when to ask again."""
         with calls_database(self._path) as connection, immediate(connection):
-            now = self._clock.wall()
+            self._heed_moved_clock(connection, claim)
             slot = _slot(connection, claim.key_fingerprint)
             left = self._seconds_left(slot)
-            connection.execute("DELETE FROM reservation WHERE lapses_at < ?", (now,))
-            queue = _queue(connection, claim.key_fingerprint)
+            queue = self._live_queue(connection, claim.key_fingerprint)
             mine = next((row for row in queue if row["holder"] == claim.holder), None)
             ahead = sum(row["holder"] != claim.holder and _comes_before(row, claim, mine) for row in queue)
-            if left <= 0 and ahead == 0:
-                connection.execute(
-                    "DELETE FROM reservation WHERE key_fingerprint = ? AND holder = ?",
-                    (claim.key_fingerprint, claim.holder),
-                )
-                _log_cut_short(connection, slot)
-                self._close(
-                    connection, claim, claim.times.timeout + claim.times.interval, "a call is under way"
-                )
-                connection.execute(
-                    "UPDATE slot SET holder = ?, held_since = ?, response_id = NULL WHERE key_fingerprint = ?",
-                    (claim.holder, now, claim.key_fingerprint),
-                )
-                return Granted(claim, now - mine["reserved_at"] if mine else 0.0)
-            return self._reserve(connection, claim, slot, left, ahead)
+            if left > 0 or ahead:
+                return self._reserve(connection, claim, slot, left, ahead)
+            now = self._clock.wall()
+            _leave_queue(connection, claim.key_fingerprint, claim.holder)
+            _log_cut_short(connection, slot)
+            self._close_for_call(connection, claim)
+            connection.execute(
+                "UPDATE slot SET holder = ?, held_since = ?, response_id = NULL WHERE key_fingerprint = ?",
+                (claim.holder, now, claim.key_fingerprint),
+            )
+            return Granted(claim, max(now - mine["reserved_at"], 0.0) if mine else 0.0)
 
-    def begin(self, granted: Granted, call: CallInFlight) -> None:
-        """Write down what the granted call asks for, before it is sent."""
+    def begin(self, granted: Granted, call: CallInFlight) -> bool:
+        """Write down what the granted call asks for, and close the slot for it, before it is sent.
+
+        Returns False, and then the call must not be made, if the process rested so long after the grant that
+        the slot went to another.
+        """
+        claim = granted.claim
         with calls_database(self._path) as connection, immediate(connection):
+            slot = _slot(connection, claim.key_fingerprint)
+            if slot is None or slot["holder"] != claim.holder:
+                return False
+            self._close_for_call(connection, claim)
             connection.execute(
                 "UPDATE slot SET response_id = ?, account = ?, source_api = ?, window_start = ?, window_end = ?, "
-                "waited_seconds = ?, held_since = ? WHERE key_fingerprint = ? AND holder = ?",
+                "waited_seconds = ?, held_since = ? WHERE key_fingerprint = ?",
                 (
                     call.response_id,
                     call.account,
@@ -194,18 +162,24 @@ class CallSlots:
                     call.window.end.timestamp(),
                     call.waited_seconds,
                     call.sent_at.timestamp(),
-                    granted.claim.key_fingerprint,
-                    granted.claim.holder,
+                    claim.key_fingerprint,
                 ),
             )
+            return True
 
     def release(self, granted: Granted, call: CallRecord) -> None:
-        """Log the call and set the slot's next free time by its outcome, as one step."""
+        """Log the call and set the slot's next free time by its outcome, as one step.
+
+        A call that outlasted its slot's time never shortens what another one set meanwhile.
+        """
         claim = granted.claim
         with calls_database(self._path) as connection, immediate(connection):
             insert_call(connection, call)
             closed = claim.times.closed_after(call.outcome)
-            self._close(connection, claim, closed, f"the last call ended as {call.outcome}")
+            slot = _slot(connection, claim.key_fingerprint)
+            is_ours = slot is not None and slot["response_id"] == call.response_id
+            if is_ours or closed > self._seconds_left(slot):
+                self._close(connection, claim.key_fingerprint, closed, f"the last call ended as {call.outcome}")
             _forget_holder(connection, claim.key_fingerprint, call.response_id)
 
     def give_back(self, granted: Granted) -> None:
@@ -215,18 +189,16 @@ class CallSlots:
             slot = _slot(connection, claim.key_fingerprint)
             if slot is None or slot["holder"] != claim.holder:
                 return  # the grant lapsed meanwhile, and the slot is somebody else's
-            self._close(connection, claim, 0.0, "the last grant was given back unused")
+            self._close(connection, claim.key_fingerprint, 0.0, "the last grant was given back unused")
             connection.execute(
-                "UPDATE slot SET holder = NULL, held_since = NULL WHERE key_fingerprint = ? AND holder = ?",
-                (claim.key_fingerprint, claim.holder),
+                "UPDATE slot SET holder = NULL, held_since = NULL WHERE key_fingerprint = ?",
+                (claim.key_fingerprint,),
             )
 
     def leave_queue(self, fingerprint: str, holder: str) -> None:
         """Drop the holder's reserved turn: it needs no call any more."""
         with calls_database(self._path) as connection, immediate(connection):
-            connection.execute(
-                "DELETE FROM reservation WHERE key_fingerprint = ? AND holder = ?", (fingerprint, holder)
-            )
+            _leave_queue(connection, fingerprint, holder)
 
     def in_flight(self) -> list[CallInFlight]:
         """Return the calls that were begun and not released, of all keys."""
@@ -256,12 +228,11 @@ class CallSlots:
     def state(self, fingerprint: str) -> SlotState:
         """Return when the key's next call may be made, why not earlier, and who waits."""
         with calls_database(self._path) as connection:
-            now = self._clock.wall()
             slot = _slot(connection, fingerprint)
             queue = _queue(connection, fingerprint)
         left = max(self._seconds_left(slot), 0.0)
         return SlotState(
-            next_free_at=from_epoch(now + left),
+            next_free_at=from_epoch(self._clock.wall() + left),
             seconds_left=left,
             reason=slot["reason"] if slot else "no call was made yet",
             holder=slot["holder"] if slot else None,
@@ -274,9 +245,15 @@ class CallSlots:
                     from_epoch(row["due_at"]),
                 )
                 for row in queue
-                if row["lapses_at"] >= now
+                if _lapses(row).seconds_left(self._clock) >= 0
             ),
         )
+
+    def forget(self, account: str) -> None:
+        """Drop the account's calls and its narrow windows; slots stay, for a key has used them."""
+        with calls_database(self._path) as connection, immediate(connection):
+            connection.execute("DELETE FROM api_call WHERE account = ?", (account,))
+            connection.execute("DELETE FROM narrow_window WHERE account = ?", (account,))
 
     def remember_narrow_windows(self, account: str) -> None:
         """Remember that the API refused 7 times 24 hours for the account."""
@@ -290,53 +267,52 @@ class CallSlots:
         return row is not None
 
     def _seconds_left(self, slot: sqlite3.Row | None) -> float:
-        """Return how long the slot stays closed, whatever happened to the wall clock meanwhile.
+        return 0.0 if slot is None else _free(slot).seconds_left(self._clock)
 
-        After a restart of the machine only the wall clock is left: then at most the time that the slot was
-        closed for is waited, so that a clock set back neither opens it early nor closes it for hours.
-        """
-        if slot is None:
-            return 0.0
-        boot_id = self._clock.boot_id()
-        if boot_id and boot_id == slot["boot_id"]:
-            left = slot["free_boot"] - self._clock.since_boot()
-        else:
-            left = slot["free_wall"] - self._clock.wall()
-        return float(min(left, slot["closed_seconds"]))
+    def _heed_moved_clock(self, connection: sqlite3.Connection, claim: Claim) -> None:
+        """Close the slot anew if it waits for a wall clock that was set back, or it would for hours."""
+        slot = _slot(connection, claim.key_fingerprint)
+        if slot is not None and _free(slot).was_moved(self._clock):
+            self._close(connection, claim.key_fingerprint, slot["closed_seconds"], slot["reason"])
 
-    def _close(self, connection: sqlite3.Connection, claim: Claim, seconds: float, reason: str) -> None:
+    def _close_for_call(self, connection: sqlite3.Connection, claim: Claim) -> None:
+        seconds = claim.times.timeout + claim.times.interval
+        self._close(connection, claim.key_fingerprint, seconds, "a call is under way")
+
+    def _close(self, connection: sqlite3.Connection, fingerprint: str, seconds: float, reason: str) -> None:
+        free = Deadline.after(seconds, self._clock)
         connection.execute(
             "INSERT INTO slot (key_fingerprint, free_wall, free_boot, boot_id, closed_seconds, reason) "
             "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key_fingerprint) DO UPDATE SET "
             "free_wall = excluded.free_wall, free_boot = excluded.free_boot, boot_id = excluded.boot_id, "
             "closed_seconds = excluded.closed_seconds, reason = excluded.reason",
-            (
-                claim.key_fingerprint,
-                self._clock.wall() + seconds,
-                self._clock.since_boot() + seconds,
-                self._clock.boot_id(),
-                seconds,
-                reason,
-            ),
+            (fingerprint, free.wall, free.since_boot, free.boot_id, free.seconds, reason),
         )
+
+    def _live_queue(self, connection: sqlite3.Connection, fingerprint: str) -> list[sqlite3.Row]:
+        """Return the key's queue without the turns of those who did not come back for them."""
+        queue = _queue(connection, fingerprint)
+        live = [row for row in queue if _lapses(row).seconds_left(self._clock) >= 0]
+        for row in queue:
+            if row not in live:
+                _leave_queue(connection, fingerprint, row["holder"])
+        return live
 
     def _reserve(
         self, connection: sqlite3.Connection, claim: Claim, slot: sqlite3.Row | None, left: float, ahead: int
     ) -> Wait:
-        now = self._clock.wall()
-        if slot is not None and slot["holder"] is not None:
-            left = max(
-                min(left, slot["held_since"] + claim.times.interval - now), 0.0
-            )  # the answer comes soon
-        grace = min(max(claim.times.interval, _MIN_GRACE_SECONDS), _MAX_GRACE_SECONDS)
-        seconds = max(left, 0.0) + ahead * claim.times.interval
-        if seconds <= 0 or (left <= 0 and ahead):
-            seconds = min(claim.times.interval, 1.0)  # those ahead are due now, or an answer is overdue
+        now, interval = self._clock.wall(), claim.times.interval
+        if slot is not None and slot["holder"] is not None and left > 0:
+            answer_due = slot["held_since"] + interval - now
+            left = min(left, answer_due if answer_due > 0 else min(interval, _OVERDUE_SECONDS))
+        seconds = left + ahead * interval if left > 0 else min(interval, 1.0)  # those ahead are due now
+        lapses = Deadline.after(seconds + min(max(interval, _MIN_GRACE_SECONDS), _MAX_GRACE_SECONDS), self._clock)
         connection.execute(
-            "INSERT INTO reservation (key_fingerprint, holder, priority, turn, reserved_at, due_at, lapses_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key_fingerprint, holder) DO UPDATE SET "
-            "priority = excluded.priority, turn = excluded.turn, due_at = excluded.due_at, "
-            "lapses_at = excluded.lapses_at",
+            "INSERT INTO turn (key_fingerprint, holder, priority, turn, reserved_at, due_at, lapse_wall, "
+            "lapse_boot, boot_id, lapse_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (key_fingerprint, holder) DO UPDATE SET priority = excluded.priority, "
+            "turn = excluded.turn, due_at = excluded.due_at, lapse_wall = excluded.lapse_wall, "
+            "lapse_boot = excluded.lapse_boot, boot_id = excluded.boot_id, lapse_seconds = excluded.lapse_seconds",
             (
                 claim.key_fingerprint,
                 claim.holder,
@@ -344,7 +320,10 @@ class CallSlots:
                 claim.turn,
                 now,
                 now + seconds,
-                now + seconds + grace,
+                lapses.wall,
+                lapses.since_boot,
+                lapses.boot_id,
+                lapses.seconds,
             ),
         )
         reason = slot["reason"] if slot is not None and left > 0 else "earlier turns come first"
@@ -358,11 +337,22 @@ def _slot(connection: sqlite3.Connection, fingerprint: str) -> sqlite3.Row | Non
     return row
 
 
+def _free(slot: sqlite3.Row) -> Deadline:
+    return Deadline(slot["free_wall"], slot["free_boot"], slot["boot_id"], slot["closed_seconds"])
+
+
+def _lapses(turn: sqlite3.Row) -> Deadline:
+    return Deadline(turn["lapse_wall"], turn["lapse_boot"], turn["boot_id"], turn["lapse_seconds"])
+
+
 def _queue(connection: sqlite3.Connection, fingerprint: str) -> list[sqlite3.Row]:
     return connection.execute(
-        "SELECT * FROM reservation WHERE key_fingerprint = ? ORDER BY priority DESC, turn, reservation_id",
-        (fingerprint,),
+        "SELECT * FROM turn WHERE key_fingerprint = ? ORDER BY priority DESC, turn, turn_id", (fingerprint,)
     ).fetchall()
+
+
+def _leave_queue(connection: sqlite3.Connection, fingerprint: str, holder: str) -> None:
+    connection.execute("DELETE FROM turn WHERE key_fingerprint = ? AND holder = ?", (fingerprint, holder))
 
 
 def _comes_before(row: sqlite3.Row, claim: Claim, mine: sqlite3.Row | None) -> bool:
@@ -370,7 +360,7 @@ def _comes_before(row: sqlite3.Row, claim: Claim, mine: sqlite3.Row | None) -> b
         return bool(row["priority"] > claim.priority)
     if row["turn"] != claim.turn:
         return bool(row["turn"] < claim.turn)
-    return mine is None or bool(row["reservation_id"] < mine["reservation_id"])
+    return mine is None or bool(row["turn_id"] < mine["turn_id"])
 
 
 def _log_cut_short(connection: sqlite3.Connection, slot: sqlite3.Row | None) -> None:

@@ -1,10 +1,10 @@
 """One call: one window in, one answer out. Never retries, never judges; what it raises never holds the key."""
 
-import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -14,12 +14,11 @@ from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.kill_points import reach
-from leads_pipeline.secret_values import MaskingFilter, SecretMasker
+from leads_pipeline.secret_values import SecretMasker, mask_in_library_logs
 
 _CHUNK_BYTES = 65_536
 _MAX_BODY_BYTES = 256 * 1024 * 1024
 _MAX_CONNECT_SECONDS = 10.0
-_LOGGERS_THAT_SHOW_URLS = ("urllib3", "urllib3.connectionpool")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class IndiaMartClient:
     """Asks the v2 API for one window with one GET.
 
     The address is IndiaMART's, or a fake server's for tests and the demo. The time limit (seconds) holds for
-    the whole call. Redirects are not followed: the key must reach no other host.
+    connecting (10 at most), for the wait until the answer begins, and, from the start of the call, for the
+    whole body. Redirects are not followed: the key must reach no other host.
     """
 
     def __init__(self, url: str, key: str, timeout_seconds: float) -> None:
@@ -55,8 +55,7 @@ class IndiaMartClient:
         self._key = key
         self._timeout_seconds = timeout_seconds
         self._masker = SecretMasker([key])
-        for name in _LOGGERS_THAT_SHOW_URLS:
-            logging.getLogger(name).addFilter(MaskingFilter(self._masker))
+        mask_in_library_logs(key)
 
     def ask(self, window: Window) -> HttpAnswer:
         """Make the call and return the answer, whatever it says; raise UnreachableError if none came."""
@@ -75,7 +74,7 @@ class IndiaMartClient:
                 ) as response:
                     reach("call:sent")
                     body, cut_off = _read_body(response, deadline)
-        except requests.RequestException as error:
+        except (OSError, HTTPError) as error:  # requests' own errors are OSErrors; it lets some of urllib3's pass
             raise UnreachableError(_reason(error)) from None
         masked = self._masker.data(body)
         return HttpAnswer(
@@ -108,7 +107,7 @@ def _read_body(response: requests.Response, deadline: float) -> tuple[bytes, boo
     return b"".join(chunks), False
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate could not be checked"
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -130,11 +129,11 @@ def _date_header(value: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return moment if moment.tzinfo is not None else None
 
 
 def _is_loopback(url: str) -> bool:
-    host = requests.utils.urlparse(url).hostname or ""
+    host = urlsplit(url).hostname or ""
     return host == "localhost" or host.startswith("127.") or host == "::1"

@@ -1,5 +1,6 @@
 """How the v2 API asks and answers (contract: v2 request, v2 success, v2 errors)."""
 
+import codecs
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +9,14 @@ from typing import Any
 from leads_pipeline.days import IST
 from leads_pipeline.indiamart.outcomes import Judgement, Outcome
 from leads_pipeline.indiamart.windows import Window
+from leads_pipeline.secret_values import SecretMasker
 
 SOURCE_API = "v2"
 DEFAULT_URL = "https://mapi.indiamart.com/wservce/crm/crmListing/v2/"
 
 _MESSAGE_LENGTH = 300
+_LARGEST_NUMBER = 2**31  # far above any CODE or count; what is larger is no number that means anything
+_BYTES_AS_LATIN1 = "leads_pipeline.latin1"
 _OK, _NO_LEADS, _BAD_REQUEST, _KEY_REJECTED, _RATE_LIMITED = 200, 204, 400, 401, 429
 _FIRST_SERVER_ERROR, _FIRST_REDIRECT = 500, 300
 
@@ -52,10 +56,10 @@ def read_answer(body: bytes) -> V2Answer:
     """Return the envelope that the body holds.
 
     Real answers hold raw newlines inside JSON strings, CODE as number or text, and RESPONSE as a list, one
-    lead, or not at all. Raises UnreadableAnswerError.
+    lead, or not at all. Bytes that are no UTF-8 are read as Latin-1. Raises UnreadableAnswerError.
     """
     try:
-        document = json.loads(body.decode("utf-8-sig", errors="replace"), strict=False)
+        document = json.loads(body.decode("utf-8-sig", errors=_BYTES_AS_LATIN1), strict=False)
     except (ValueError, RecursionError):
         raise UnreadableAnswerError(_shape_of(body)) from None
     if not isinstance(document, dict) or not document.keys() & {"CODE", "RESPONSE", "STATUS"}:
@@ -71,8 +75,11 @@ def read_answer(body: bytes) -> V2Answer:
     )
 
 
-def judge(body: bytes, http_status: int | None) -> Judgement:
-    """Return what the answer means: by CODE, then message words, then HTTP status, then shape."""
+def judge(body: bytes, http_status: int | None, masker: SecretMasker) -> Judgement:
+    """Return what the answer means: by CODE, then message words, then HTTP status, then shape.
+
+    The HTTP status is None where nobody knows it any more. The masker takes the key out of the message.
+    """
     try:
         answer = read_answer(body)
     except UnreadableAnswerError as error:
@@ -81,7 +88,7 @@ def judge(body: bytes, http_status: int | None) -> Judgement:
     return Judgement(
         outcome,
         code=answer.code,
-        message=" ".join(answer.message.split())[:_MESSAGE_LENGTH],
+        message=masker.text(" ".join(answer.message.split()))[:_MESSAGE_LENGTH],
         total_records=answer.total_records,
         records=len(answer.records or ()),
     )
@@ -94,7 +101,8 @@ def _outcome(answer: V2Answer, http_status: int | None) -> Outcome:
     if answer.code in (_NO_LEADS, _KEY_REJECTED) and "available after 24 hours" in words:
         return Outcome.NOT_YET_AVAILABLE
     if answer.code == _NO_LEADS:
-        return _outcome_of_success(answer) if answer.records else Outcome.NO_LEADS
+        contradicts = answer.records or answer.total_records
+        return _outcome_of_success(answer) if contradicts else Outcome.NO_LEADS
     if answer.code == _RATE_LIMITED:
         return Outcome.RATE_LIMITED if "5 minutes" in words else Outcome.KEY_BLOCKED
     if answer.code == _KEY_REJECTED:
@@ -152,13 +160,25 @@ def _whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str | float):
         return None
     try:
-        return int(value)
+        number = int(value)
     except (ValueError, OverflowError):
         return None
+    return number if abs(number) < _LARGEST_NUMBER else None
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    """Return the text, with half a surrogate pair, which no file can hold, as a question mark."""
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text.encode(errors="replace").decode()
+
+
+def _as_latin1(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(_BYTES_AS_LATIN1, _as_latin1)
 
 
 def _shape_of(body: bytes) -> str:

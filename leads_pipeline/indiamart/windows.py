@@ -58,6 +58,7 @@ def plan_windows(days: Iterable[date], now: datetime, longest: timedelta = MAX_W
     start at a day that is asked for and end after one; days between that nobody asked for may be inside,
     since a call costs the same for 7 days as for one.
     """
+    now = _whole_second(now)
     wanted = sorted(set(split_by_reach(days, now).within))
     windows: list[Window] = []
     while wanted:
@@ -77,17 +78,19 @@ def window_for_run(
     last lacking day that fits into 7 days. Today is asked for only if it is one of the run's days, for what
     follows midnight is not complete anyhow.
     """
+    now = _whole_second(now)
     askable = set(split_by_reach(lacking, now).within)
     own = sorted(askable & set(run_days))
     if not own:
         return None
     first, today = own[0], day_of(now)
-    inside = [
-        day
-        for day in each_day(first, first + longest)
-        if day in askable and (day != today or day in run_days)
-    ]
+    inside = [day for day in each_day(first, first + longest) if day in askable and (day != today or day in run_days)]
     return Window(day_start(first), min(day_end(inside[-1]), now))
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """Return the moment without fractions: on the wire a window has none, and what was not asked is not covered."""
+    return moment.replace(microsecond=0)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ HOME_REGION = "IN"
 _INDIAN_MOBILE = r"^\+91-?[6-9][0-9]{9}$"
 _BARE_MOBILE = r"^[6-9][0-9]{9}$"  # Indian only where India is the region: Nigeria has such numbers too
 _MOBILE_DIGITS = 10
+_REGIONS = pa.array(sorted(phonenumbers.SUPPORTED_REGIONS), TEXT)
 
 
 def phones_to_e164(phones: pa.Array, regions: pa.Array) -> pa.Array:
@@ -52,5 +53,4 @@ def phone_to_e164(phone: str, region: str) -> str | None:
 def phone_regions(country_codes: pa.Array) -> pa.Array:
     """Return for each country code the region to read phones in: India where it is missing or unknown."""
     codes = pc.utf8_upper(country_codes)
-    supported = pa.array(sorted(phonenumbers.SUPPORTED_REGIONS), TEXT)
-    return pc.if_else(pc.is_in(codes, value_set=supported), codes, HOME_REGION)
+    return pc.if_else(pc.is_in(codes, value_set=_REGIONS), codes, HOME_REGION)

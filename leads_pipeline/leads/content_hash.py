@@ -22,7 +22,9 @@ def content_hashes(known: Mapping[str, pa.Array], unknown: Sequence[Mapping[str,
     `<length of name>:<name>=<length of text>:<text>;` of the fields that are not blank, in UTF-8 with lengths in
     bytes.
     """
-    ordered = sorted(known, key=_head)
+    if not unknown:
+        return pa.array([], TEXT)
+    ordered = sorted((name for name in known if known[name].null_count < len(unknown)), key=_head)
     pieces = [_pieces(name, known[name]) for name in ordered]
     joined = pc.binary_join_element_wise(*pieces, "").to_pylist()
     with_others = [row for row, others in enumerate(unknown) if others]

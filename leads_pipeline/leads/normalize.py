@@ -241,6 +241,8 @@ def _source_columns(given: Mapping[str, pa.Array], folded: Mapping[str, pa.Array
 
 
 def _cleaned(field: SourceField, texts: pa.Array, regions: pa.Array) -> pa.Array:
+    if texts.null_count == len(texts):  # several fields are blank in every record
+        return pa.nulls(len(texts), LEADS_ARROW_SCHEMA.field(field.column).type)
     match field.cleaning:
         case "text":
             return clean_text(texts)

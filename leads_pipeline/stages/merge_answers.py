@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leads_pipeline.days import days_between, utc_now
+from leads_pipeline.indiamart.windows import MAX_WINDOW
+from leads_pipeline.kill_points import reach
 from leads_pipeline.leads.frames import to_frame, to_table
 from leads_pipeline.leads.merge import merge_leads
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
-from leads_pipeline.indiamart.windows import MAX_WINDOW
-from leads_pipeline.kill_points import reach
 from leads_pipeline.stages.normalize_answers import normalized_file, pending_answers
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import MergedCounts, StoredAnswer
@@ -46,9 +46,7 @@ def merge_pending(
     with merge_lock(workspace.settings.data_dir, account):
         _finish_earlier(workspace, replacement, log)
         answers = pending_answers(workspace, account, run_days)
-        results = [
-            _merge_batch(workspace, account, replacement, batch) for batch in _batches(answers)
-        ]
+        results = [_merge_batch(workspace, account, replacement, batch) for batch in _batches(answers)]
         empty = _days_without_file(workspace, account, run_days, answers)
         if empty:
             tables = {day: LEADS_ARROW_SCHEMA.empty_table() for day in empty}

@@ -77,9 +77,7 @@ def normalized_file(workspace: Workspace, answer: StoredAnswer) -> NormalizedFil
 
 def _normalize(workspace: Workspace, answer: StoredAnswer) -> tuple[AnswerCounts, tuple[str, ...], tuple[str, ...]]:
     records = v2.read_answer(workspace.raw.read_body(answer.response_id)).records or []
-    facts = AnswerFacts(
-        answer.account, answer.source_api, answer.response_id, answer.window.start, answer.fetched_at
-    )
+    facts = AnswerFacts(answer.account, answer.source_api, answer.response_id, answer.window.start, answer.fetched_at)
     normalized = normalize_answer(records, facts)
     counts = AnswerCounts(
         received=answer.records,

@@ -7,23 +7,27 @@ import pyarrow as pa
 
 from leads_pipeline.days import day_of, days_between, utc_now
 from leads_pipeline.indiamart.call_log import CallLog
+from leads_pipeline.leads.schema import arrow_schema
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
 from leads_pipeline.storage.store import COVERAGE_INPUT_SCHEMA
 from leads_pipeline.storage.tables import CALL_COLUMNS
-from leads_pipeline.leads.schema import arrow_schema
 
 _CALLS_SCHEMA = arrow_schema(CALL_COLUMNS)
 
 
-def publish_tables(workspace: Workspace, log: Callable[[str], None]) -> PublishResult:
-    """Bring the tables up to the Parquet files, the call log and coverage, and publish them if anything changed."""
+def publish_tables(workspace: Workspace, log: Callable[[str], None], *, rebuild: bool = False) -> PublishResult:
+    """Bring the tables up to the Parquet files, the call log and coverage, and publish them if anything changed.
+
+    With `rebuild` they are made from nothing, which also drops what its source has forgotten.
+    """
     settings = workspace.settings
     result = refresh_and_publish(
         settings.data_dir,
         calls_after=lambda call_id: calls_table(workspace.call_log, call_id),
         coverage=lambda: coverage_table(workspace),
         group=settings.published_group,
+        rebuild=rebuild,
     )
     log(
         f"leads.duckdb is version {result.version}: {result.leads} leads, {result.quarantined} quarantined; "
@@ -35,9 +39,7 @@ def publish_tables(workspace: Workspace, log: Callable[[str], None]) -> PublishR
 def calls_table(call_log: CallLog, call_id: int) -> pa.Table:
     """Return the calls with a larger id, in the columns of api_calls."""
     calls = call_log.after(call_id)
-    columns = [
-        pa.array([getattr(call, field.name) for call in calls], field.type) for field in _CALLS_SCHEMA
-    ]
+    columns = [pa.array([getattr(call, field.name) for call in calls], field.type) for field in _CALLS_SCHEMA]
     return pa.Table.from_arrays(columns, schema=_CALLS_SCHEMA)
 
 
@@ -64,4 +66,3 @@ def coverage_table(workspace: Workspace) -> pa.Table:
 def _known_days(workspace: Workspace, account: str) -> list[date]:
     first = workspace.catalog.first_day(account)
     return [] if first is None else days_between(day_of(first), day_of(utc_now()))
-

@@ -1,33 +1,33 @@
 """The first stage: from the days of a run to at most one call, and from its answer to a stored, judged response."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from leads_pipeline.days import days_between, utc_now
+from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import CallInFlight, Claim, Granted, SlotTimes, Wait, key_fingerprint
 from leads_pipeline.indiamart.client import HttpAnswer, IndiaMartClient, UnreachableError
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import (
-    MAX_WINDOW,
-    NARROW_WINDOW,
     REACH_DAYS,
     Window,
     split_by_reach,
-    window_for_run,
 )
 from leads_pipeline.kill_points import reach
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.call_records import record_of_answer, record_without_answer
+from leads_pipeline.stages.planning import CutTooShortError, PullDays, next_window
 from leads_pipeline.stages.recovery import recover_calls
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.raw import RawResponse, ResponseName, sha256_of
 
 MAX_TRANSIENT_FAILURES = 5
 """How many calls of one run may fail for a passing reason before the run fails."""
+_CEILING_UNIT = 500
+"""An answer of exactly a multiple of so many records looks as if it had been cut off at a limit."""
 SCHEDULE_PRIORITY = 10
 """Calls of the schedules go ahead of a backfill's queue."""
 
@@ -80,7 +80,7 @@ def pull(workspace: Workspace, request: PullRequest, log: Callable[[str], None])
     window = _next_window(workspace, request)
     if window is None:
         workspace.slots.leave_queue(key_fingerprint(account.key), request.run_id)
-        if days.too_old and not days.within and _lacking(workspace, account, request.days):
+        if days.too_old and not days.within and _some_lacking(workspace, request):
             raise PullFailedError(_too_old(days.too_old))
         log("Every day that can be asked for is fetched already: no call is made.")
         return Pulled(None, days.too_old)
@@ -95,23 +95,21 @@ def pull(workspace: Workspace, request: PullRequest, log: Callable[[str], None])
         log("Another run has fetched these days meanwhile: no call is made.")
         return Pulled(None, days.too_old)
     reach("call:slot")
-    response = _call(workspace, request, granted, window, log)
-    return _judge(workspace, request, response, days.too_old)
+    call = _call(workspace, request, granted, window, log)
+    if call is None:
+        return _at_next_slot(workspace, account, "The slot's time was over before the call could be made.")
+    return _judge(workspace, request, call, days.too_old)
 
 
 def _next_window(workspace: Workspace, request: PullRequest) -> Window | None:
-    account, now = request.account, utc_now()
-    longest = NARROW_WINDOW if workspace.slots.has_narrow_windows(account.name) else MAX_WINDOW
-    wanted = [day for day in request.days if account.start is None or day >= account.start]
-    if not wanted:
-        return None
-    beyond = max(wanted) + longest
-    lacking = _lacking(workspace, account, days_between(min(wanted), beyond))
-    return window_for_run(wanted, {*lacking, *(wanted if request.again else ())}, now, longest)
+    try:
+        return next_window(workspace, request.account, PullDays(request.days, request.again), utc_now())
+    except CutTooShortError as error:
+        raise PullFailedError(str(error), Outcome.TRUNCATED) from None
 
 
-def _lacking(workspace: Workspace, account: Account, days: Sequence[date]) -> set[date]:
-    return {day.day for day in workspace.coverage(account.name, days, utc_now()) if not day.fetched}
+def _some_lacking(workspace: Workspace, request: PullRequest) -> bool:
+    return not all(day.fetched for day in workspace.coverage(request.account.name, request.days, utc_now()))
 
 
 def _claim(request: PullRequest, window: Window) -> Claim:
@@ -127,15 +125,16 @@ def _claim(request: PullRequest, window: Window) -> Claim:
 
 def _later(wait: Wait, window: Window) -> PullLater:
     behind = f", behind {wait.ahead} other(s)" if wait.ahead else ""
-    return PullLater(
-        wait.seconds, wait.until, f"The call for {window} waits for its slot{behind}: {wait.reason}."
-    )
+    return PullLater(wait.seconds, wait.until, f"The call for {window} waits for its slot{behind}: {wait.reason}.")
 
 
 def _call(
     workspace: Workspace, request: PullRequest, granted: Granted, window: Window, log: Callable[[str], None]
-) -> RawResponse | CallRecord:
-    """Make the call, store its answer, log it and release the slot; return the answer or the failed call."""
+) -> RawResponse | CallRecord | None:
+    """Make the call, store its answer, log it and release the slot; return the answer or the failed call.
+
+    Returns None, without a call, if the slot went to another process since it was granted.
+    """
     account = request.account
     name = ResponseName(account.name, account.source_api, window, utc_now())
     in_flight = CallInFlight(
@@ -149,7 +148,8 @@ def _call(
         granted.waited_seconds,
         lapsed=False,
     )
-    workspace.slots.begin(granted, in_flight)
+    if not workspace.slots.begin(granted, in_flight):
+        return None
     workspace.catalog.announce(name.response_id)
     log(f"Asking IndiaMART ({account.source_api}) for {window}.")
     client = IndiaMartClient(account.api_url, account.key, account.timeout_seconds)
@@ -169,12 +169,17 @@ def _call(
         f"IndiaMART answered {response.outcome}: {response.records} record(s), HTTP {response.http_status}, "
         f"CODE {response.code}, in {answer.latency_seconds:.2f} s; stored as {response.response_id}."
     )
+    if response.records >= _CEILING_UNIT and response.records % _CEILING_UNIT == 0:
+        log(
+            f"WARNING: {response.records} is a suspiciously round number of records: the API may have a limit that it "
+            "does not tell. Compare with the seller panel; shorter windows bring more calls, but whole answers."
+        )
     return response
 
 
 def _sidecar(request: PullRequest, name: ResponseName, answer: HttpAnswer) -> RawResponse:
-    judgement = v2.judge(answer.body, answer.http_status)
     account = request.account
+    judgement = v2.judge(answer.body, answer.http_status, SecretMasker([account.key]))
     return RawResponse(
         response_id=name.response_id,
         account=account.name,
@@ -188,7 +193,7 @@ def _sidecar(request: PullRequest, name: ResponseName, answer: HttpAnswer) -> Ra
         latency_seconds=round(answer.latency_seconds, 3),
         http_status=answer.http_status,
         code=judgement.code,
-        message=SecretMasker([account.key]).text(judgement.message),
+        message=judgement.message,
         total_records=judgement.total_records,
         records=judgement.records,
         outcome=judgement.outcome,
@@ -206,20 +211,24 @@ def _judge(
     rule = call.outcome.rule
     if isinstance(call, RawResponse) and rule.is_success:
         return Pulled(call, too_old)
-    words = f" IndiaMART's words: {call.message}" if call.message else ""
+    words = (
+        f" {'IndiaMART said' if isinstance(call, RawResponse) else 'Reason'}: {call.message}" if call.message else ""
+    )
     if call.outcome is Outcome.BAD_REQUEST and v2.says_window_too_wide(call.message):
         workspace.slots.remember_narrow_windows(request.account.name)
     elif not rule.is_transient:
         raise PullFailedError(f"{rule.sentence}{words}", call.outcome)
-    failures = [
-        past for past in workspace.call_log.of_run(request.run_id) if not past.outcome.rule.is_success
-    ]
+    failures = [past for past in workspace.call_log.of_run(request.run_id) if not past.outcome.rule.is_success]
     if len(failures) >= MAX_TRANSIENT_FAILURES:
         raise PullFailedError(
-            f"{len(failures)} calls of this run failed, the last with: {rule.sentence}{words}", call.outcome
+            f"The run gave up after {len(failures)} failed calls; the last: {rule.sentence}{words}", call.outcome
         )
-    state = workspace.slots.state(key_fingerprint(request.account.key))
-    return PullLater(state.seconds_left, state.next_free_at, f"{rule.sentence}{words}")
+    return _at_next_slot(workspace, request.account, f"{rule.sentence}{words}")
+
+
+def _at_next_slot(workspace: Workspace, account: Account, reason: str) -> PullLater:
+    state = workspace.slots.state(key_fingerprint(account.key))
+    return PullLater(state.seconds_left, state.next_free_at, reason)
 
 
 def _refuse_other_origin(workspace: Workspace, account: Account) -> None:

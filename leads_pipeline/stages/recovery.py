@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_slot import CallInFlight
+from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.call_records import record_of_answer, record_without_answer
 from leads_pipeline.stages.workspace import Workspace
@@ -15,10 +16,9 @@ def recover_calls(workspace: Workspace, account: Account, log: Callable[[str], N
 
     A call under way is left alone: only when its slot's time is over can its process be nothing but dead.
     """
-    in_flight = {
-        call.response_id: call for call in workspace.slots.in_flight() if call.account == account.name
-    }
-    for response_id in workspace.catalog.announced():
+    announced = workspace.catalog.announced()  # read first: what is announced and not in flight then is over
+    in_flight = {call.response_id: call for call in workspace.slots.in_flight() if call.account == account.name}
+    for response_id in announced:
         if ResponseName.parse(response_id).account == account.name:
             _enter_or_withdraw(workspace, account, response_id, in_flight.get(response_id), log)
     for call in in_flight.values():
@@ -50,7 +50,7 @@ def _judged_from_body(
     """Return the facts of an answer that has no sidecar: from its name and its body, with the HTTP status unknown."""
     name = ResponseName.parse(response_id)
     body = workspace.raw.read_body(response_id)
-    judgement = v2.judge(body, http_status=None)
+    judgement = v2.judge(body, None, SecretMasker([account.key]))
     return RawResponse(
         response_id=response_id,
         account=name.account,
@@ -82,7 +82,5 @@ def _settle(workspace: Workspace, call: CallInFlight, log: Callable[[str], None]
     if response is not None:
         workspace.slots.settle(call, record_of_answer(response, call.waited_seconds))
     elif call.lapsed:
-        workspace.slots.settle(
-            call, record_without_answer(call, "the process ended before an answer was stored")
-        )
+        workspace.slots.settle(call, record_without_answer(call, "the process ended before an answer was stored"))
         log(f"A call for {call.window} was cut short: its process ended before an answer was stored.")

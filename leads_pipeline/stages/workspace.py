@@ -2,20 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart.call_log import CallLog
 from leads_pipeline.indiamart.call_slot import CallSlots
+from leads_pipeline.indiamart.windows import MAX_WINDOW, NARROW_WINDOW
 from leads_pipeline.settings import Settings, SettingsError, default_start_date
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
 from leads_pipeline.storage.catalog import Catalog
 from leads_pipeline.storage.coverage import DayCoverage, coverage_of
-from leads_pipeline.storage.normalized_files import NormalizedFiles
-from leads_pipeline.storage.parquet import LeadFiles
-from leads_pipeline.storage.quarantine_files import QuarantineFiles
+from leads_pipeline.storage.day_paths import leads_file
 from leads_pipeline.storage.raw import RawStore
+
+if TYPE_CHECKING:  # these import pyarrow, which `leads status` must not wait for
+    from leads_pipeline.storage.normalized_files import NormalizedFiles
+    from leads_pipeline.storage.parquet import LeadFiles
+    from leads_pipeline.storage.quarantine_files import QuarantineFiles
 
 
 @dataclass(frozen=True)
@@ -67,21 +72,30 @@ class Workspace:
         """Return the call log."""
         return CallLog(self.settings.state_dir / "calls.sqlite")
 
-    def lead_files(self, account: str) -> LeadFiles:
+    def lead_files(self, account: str) -> "LeadFiles":
         """Return the account's Parquet files."""
+        from leads_pipeline.storage.parquet import LeadFiles
+
         return LeadFiles(self.settings.data_dir, account)
 
-    def quarantine_files(self, account: str) -> QuarantineFiles:
+    def quarantine_files(self, account: str) -> "QuarantineFiles":
         """Return the account's quarantined records."""
+        from leads_pipeline.storage.quarantine_files import QuarantineFiles
+
         return QuarantineFiles(self.settings.data_dir, account)
 
-    def normalized_files(self, account: str) -> NormalizedFiles:
+    def normalized_files(self, account: str) -> "NormalizedFiles":
         """Return the account's normalised answers that are not merged yet."""
+        from leads_pipeline.storage.normalized_files import NormalizedFiles
+
         return NormalizedFiles(self.settings.data_dir, account)
 
     def coverage(self, account: str, days: Iterable[date], now: datetime) -> list[DayCoverage]:
         """Return what the account's stored answers prove of the days."""
         wanted = sorted(set(days))
-        files = self.lead_files(account)
-        in_tables = {day for day in wanted if files.exists(day)}
+        in_tables = {day for day in wanted if leads_file(self.settings.data_dir, account, day).is_file()}
         return coverage_of(wanted, self.catalog.about(account, wanted), in_tables, now)
+
+    def longest_window(self, account: str) -> timedelta:
+        """Return the widest window that the API takes from the account: 7 days, or 6 once it refused 7."""
+        return NARROW_WINDOW if self.slots.has_narrow_windows(account) else MAX_WINDOW

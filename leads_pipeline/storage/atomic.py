@@ -17,8 +17,12 @@ def make_private_folder(path: Path) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write the file so that a reader, or a crash at any moment, sees the old content or all of the new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    write_synced(temporary, data)
-    temporary.replace(path)
+    try:
+        write_synced(temporary, data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

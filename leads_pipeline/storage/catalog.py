@@ -6,19 +6,19 @@ is lost it is rebuilt from the sidecars; then every answer counts as unmerged, a
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 from leads_pipeline.days import ONE_DAY, day_end, day_start, utc_now
-from leads_pipeline.indiamart.call_log import from_epoch, immediate
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import MAX_WINDOW, Window
+from leads_pipeline.sqlite_files import from_epoch, immediate, sqlite_file
 from leads_pipeline.storage.raw import RawResponse, RawStore
 
-_BUSY_SECONDS = 60.0
+_SCHEMA_VERSION = 1
 
 _SPEAKING = (Outcome.LEADS, Outcome.NO_LEADS, Outcome.TRUNCATED, Outcome.NOT_YET_AVAILABLE)
 
@@ -32,7 +32,6 @@ CREATE TABLE IF NOT EXISTS response (
 );
 CREATE INDEX IF NOT EXISTS response_by_window ON response (account, window_start);
 CREATE INDEX IF NOT EXISTS response_unmerged ON response (account) WHERE merged_at IS NULL AND has_records = 1;
-CREATE TABLE IF NOT EXISTS is_complete (yes INTEGER PRIMARY KEY);
 """
 
 
@@ -74,9 +73,7 @@ class Catalog:
     def announce(self, response_id: str) -> None:
         """Write down that an answer of that name is about to be stored."""
         with self._open() as connection, immediate(connection):
-            connection.execute(
-                "INSERT OR IGNORE INTO announced VALUES (?, ?)", (response_id, utc_now().timestamp())
-            )
+            _announce(connection, response_id)
 
     def add(self, response: RawResponse) -> None:
         """Enter a stored answer; entering it again changes nothing."""
@@ -170,7 +167,9 @@ class Catalog:
         """Drop everything that is known of the account's answers."""
         with self._open() as connection, immediate(connection):
             connection.execute("DELETE FROM response WHERE account = ?", (account,))
-            connection.execute("DELETE FROM announced WHERE response_id LIKE ? || '.%'", (account,))
+            connection.execute(
+                "DELETE FROM announced WHERE substr(response_id, 1, ?) = ?", (len(account) + 1, f"{account}.")
+            )
 
     def _answers(self, condition: str, parameters: tuple[object, ...]) -> list[StoredAnswer]:
         with self._open() as connection:
@@ -180,38 +179,21 @@ class Catalog:
             ).fetchall()
         return [_to_answer(row) for row in rows]
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA synchronous=FULL")
-            if not _is_complete(connection):
-                self._path.chmod(0o600)
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.executescript(_SCHEMA)
-                self._rebuild(connection)
-            yield connection
-        finally:
-            connection.close()
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return sqlite_file(self._path, _SCHEMA, _SCHEMA_VERSION, self._rebuild)
 
     def _rebuild(self, connection: sqlite3.Connection) -> None:
         """Enter every stored answer; one without a sidecar counts as announced."""
-        with immediate(connection):
-            for response_id in self._raw.response_ids():
-                response = self._raw.read_sidecar(response_id)
-                if response is not None:
-                    _insert(connection, response)
-                else:
-                    connection.execute(
-                        "INSERT OR IGNORE INTO announced VALUES (?, ?)", (response_id, utc_now().timestamp())
-                    )
-            connection.execute("INSERT OR IGNORE INTO is_complete VALUES (1)")
+        for response_id in self._raw.response_ids():
+            response = self._raw.read_sidecar(response_id)
+            if response is not None:
+                _insert(connection, response)
+            else:
+                _announce(connection, response_id)
 
 
-def _is_complete(connection: sqlite3.Connection) -> bool:
-    tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'is_complete'").fetchone()
-    return tables is not None and connection.execute("SELECT 1 FROM is_complete").fetchone() is not None
+def _announce(connection: sqlite3.Connection, response_id: str) -> None:
+    connection.execute("INSERT OR IGNORE INTO announced VALUES (?, ?)", (response_id, utc_now().timestamp()))
 
 
 def _insert(connection: sqlite3.Connection, response: RawResponse) -> None:

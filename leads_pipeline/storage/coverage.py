@@ -1,5 +1,6 @@
 """Coverage: what the stored answers prove of each day. Pure; the answers come from the catalogue."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -42,17 +43,16 @@ def coverage_of(
 ) -> list[DayCoverage]:
     """Return the coverage of each day, in order; `days_in_tables` are those that have a Parquet file."""
     earliest = first_day_in_reach(now)
-    return [_coverage(day, answers, day in days_in_tables, day < earliest) for day in sorted(set(days))]
+    touching: defaultdict[date, list[StoredAnswer]] = defaultdict(list)
+    for answer in answers:  # by day once: a year of polling is thousands of answers
+        for day in answer.window.days:
+            touching[day].append(answer)
+    return [_coverage(day, touching[day], day in days_in_tables, day < earliest) for day in sorted(set(days))]
 
 
-def _coverage(day: date, answers: Sequence[StoredAnswer], in_tables: bool, too_old: bool) -> DayCoverage:
-    touching = [
-        answer
-        for answer in answers
-        if answer.window.start < day_end(day) and answer.window.end > day_start(day)
-    ]
+def _coverage(day: date, touching: Sequence[StoredAnswer], in_tables: bool, too_old: bool) -> DayCoverage:
     full = [answer for answer in touching if answer.outcome.rule.covers]
-    proofs = [answer for answer in full if answer.proven_until >= day_end(day)]
+    proofs = [answer for answer in full if _proves(day, answer)]
     fetched = _asked_until(day, proofs) == day_end(day)
     merged = fetched and in_tables and all(answer.merged for answer in proofs)
     return DayCoverage(
@@ -63,6 +63,15 @@ def _coverage(day: date, answers: Sequence[StoredAnswer], in_tables: bool, too_o
         fetched_until=_asked_until(day, full),
         proofs=tuple(answer.response_id for answer in proofs),
     )
+
+
+def proven_from_start(day: date, answers: Iterable[StoredAnswer]) -> datetime | None:
+    """Return up to when answers prove the day without a gap from its start, or None if not at all."""
+    return _asked_until(day, [answer for answer in answers if _proves(day, answer)])
+
+
+def _proves(day: date, answer: StoredAnswer) -> bool:
+    return answer.outcome.rule.covers and answer.proven_until >= day_end(day)
 
 
 def _asked_until(day: date, answers: Sequence[StoredAnswer]) -> datetime | None:

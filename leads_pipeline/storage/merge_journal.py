@@ -16,8 +16,9 @@ from filelock import FileLock
 
 from leads_pipeline.kill_points import reach
 from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_atomically
+from leads_pipeline.storage.day_paths import safe_name
 from leads_pipeline.storage.errors import StorageError
-from leads_pipeline.storage.parquet import LeadFiles, safe_name
+from leads_pipeline.storage.parquet import LeadFiles
 
 Phase = Literal["staging", "committing"]
 _LOCK_SECONDS = 600.0  # a merge takes seconds; a rebuild of the store from 10M leads under a minute

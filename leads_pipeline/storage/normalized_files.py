@@ -63,7 +63,7 @@ class NormalizedFiles:
             names = ("received", "leads", "duplicates", "quarantined")
             counts = AnswerCounts(**{name: int(metadata[_PREFIX + name.encode()]) for name in names})
             return NormalizedFile(table.cast(LEADS_ARROW_SCHEMA), counts)
-        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
+        except (pa.ArrowException, OSError, KeyError, ValueError):
             return None  # it is made again from the raw response
 
     def remove(self, response_id: str) -> None:

@@ -5,7 +5,6 @@ refuse a column whose type differs from what the folder's name suggests. Reading
 Replacing several days as one step is merge_journal.py's.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -18,14 +17,11 @@ import pyarrow.parquet as pq
 
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
 from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_synced
+from leads_pipeline.storage.day_paths import DAY_PREFIX, leads_file, leads_folder
 from leads_pipeline.storage.errors import StorageError, without_values
 
-FILE_NAME = "leads.parquet"
 STAGED_NAME = ".leads.parquet.staged"  # hidden, and no *.parquet: no reader's glob matches it
 PARTITION_COLUMNS = ("account", "lead_date")
-_DAY_PREFIX = "lead_date="
-_ACCOUNT_PREFIX = "account="
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def without_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
@@ -35,26 +31,6 @@ def without_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
 
 
 FILE_SCHEMA = without_columns(LEADS_ARROW_SCHEMA, PARTITION_COLUMNS)
-
-
-def account_folder(root: Path, account: str) -> Path:
-    """Return the account's hive folder; ValueError for a name that could leave the root or break hive readers."""
-    return root / f"{_ACCOUNT_PREFIX}{safe_name(account)}"
-
-
-def accounts_in(root: Path) -> list[str]:
-    """Return the names of the accounts that have a hive folder under the root, sorted."""
-    if not root.is_dir():
-        return []
-    names = (folder.name.removeprefix(_ACCOUNT_PREFIX) for folder in root.glob(f"{_ACCOUNT_PREFIX}*"))
-    return sorted(name for name in names if _SAFE_NAME.fullmatch(name))
-
-
-def safe_name(name: str) -> str:
-    """Return the name unchanged; ValueError unless it is letters, digits, dots, dashes and underscores."""
-    if not _SAFE_NAME.fullmatch(name):
-        raise ValueError("a name of an account or response in a path needs letters, digits, '.', '-', '_' only")
-    return name
 
 
 def to_parquet(table: pa.Table, schema: pa.Schema) -> bytes:
@@ -104,11 +80,11 @@ class LeadFiles:
     @property
     def folder(self) -> Path:
         """Return the account's folder."""
-        return account_folder(self.data_dir / "leads", self.account)
+        return leads_folder(self.data_dir, self.account)
 
     def path(self, day: date) -> Path:
         """Return the path of the day's file, which need not exist."""
-        return self.folder / f"{_DAY_PREFIX}{day.isoformat()}" / FILE_NAME
+        return leads_file(self.data_dir, self.account, day)
 
     def staged_path(self, day: date) -> Path:
         """Return the path of the day's next content while it is staged."""
@@ -196,9 +172,9 @@ class LeadFiles:
 
 
 def _day_of_folder(name: str) -> date | None:
-    if not name.startswith(_DAY_PREFIX):
+    if not name.startswith(DAY_PREFIX):
         return None
     try:
-        return date.fromisoformat(name.removeprefix(_DAY_PREFIX))
+        return date.fromisoformat(name.removeprefix(DAY_PREFIX))
     except ValueError:
         return None

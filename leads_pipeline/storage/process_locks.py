@@ -8,6 +8,9 @@ from filelock import FileLock, Timeout
 
 from leads_pipeline.storage.atomic import make_private_folder
 
+PROCESS_TAG = "leads/process"
+"""The run tag that names the process that a run is executed by."""
+
 
 def _folder(state_dir: Path) -> Path:
     return state_dir / "processes"

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from leads_pipeline.days import day_of
 from leads_pipeline.leads.schema import QUARANTINE_ARROW_SCHEMA
 from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_atomically
+from leads_pipeline.storage.day_paths import account_folder, safe_name
 from leads_pipeline.storage.errors import StorageError
-from leads_pipeline.storage.parquet import account_folder, from_parquet, safe_name, to_parquet, without_columns
+from leads_pipeline.storage.parquet import from_parquet, to_parquet, without_columns
 
 FILE_SCHEMA = without_columns(QUARANTINE_ARROW_SCHEMA, ["account"])
 

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -118,7 +119,7 @@ class RawResponse:
         """Return the sidecar that the text holds; fields of later versions are passed over."""
         facts = json.loads(text)
         known = {field.name for field in fields(cls)}
-        values = {
+        values: dict[str, Any] = {
             name: datetime.fromisoformat(value) if name in _MOMENTS and value is not None else value
             for name, value in facts.items()
             if name in known
@@ -136,7 +137,7 @@ class RawStore:
         """Store the bytes of an answer, before anybody judges them."""
         path = self._path(name, "zst")
         make_private_folder(path.parent)
-        write_atomically(path, zstandard.compress(body, level=3))
+        write_atomically(path, zstandard.ZstdCompressor(level=3, write_checksum=True).compress(body))
         reach("raw:body")
 
     def write_sidecar(self, response: RawResponse) -> None:
@@ -156,9 +157,17 @@ class RawStore:
             ) from None
 
     def read_sidecar(self, response_id: str) -> RawResponse | None:
-        """Return the answer's facts, or None if it has no sidecar."""
+        """Return the answer's facts, or None if it has no sidecar; raise RawStoreError if that is damaged."""
         path = self._path(ResponseName.parse(response_id), "json")
-        return RawResponse.from_json(path.read_bytes()) if path.exists() else None
+        try:
+            return RawResponse.from_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RawStoreError(
+                f"The sidecar {path.name} can't be read ({type(error).__name__}). Restore it from a backup, or move "
+                "it away: most of its facts are made again from the body beside it."
+            ) from None
 
     def has_body(self, response_id: str) -> bool:
         """Tell whether the answer's bytes are stored."""

@@ -19,6 +19,7 @@ from leads_pipeline.days import utc_now
 from leads_pipeline.kill_points import reach
 from leads_pipeline.storage import store_sql as sql
 from leads_pipeline.storage.atomic import make_private_folder
+from leads_pipeline.storage.day_paths import accounts_in
 from leads_pipeline.storage.errors import StorageError, without_values
 from leads_pipeline.storage.followed_files import (
     FileContent,
@@ -34,7 +35,6 @@ from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
 from leads_pipeline.storage.parquet import (
     FILE_SCHEMA,
     LeadFiles,
-    accounts_in,
     from_parquet,
     with_partition,
     without_columns,

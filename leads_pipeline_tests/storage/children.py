@@ -21,6 +21,7 @@ from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
 from leads_pipeline_tests.storage.lead_tables import calls, coverage_of_days, leads_of
 
 NOBODY = 65534
+ONE_THREAD: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
@@ -89,9 +90,9 @@ def read_again_and_again(link: Path, pipe: Any) -> None:
     """Open, query, close until told to stop; send back every distinct answer or error."""
     seen: set[object] = set()
     pipe.send("ready")
-    while not pipe.poll():
+    while not pipe.poll(0.02):
         try:
-            with duckdb.connect(str(link), read_only=True) as connection:
+            with duckdb.connect(str(link), read_only=True, config=ONE_THREAD) as connection:
                 seen.add(connection.execute(STATES_SQL).fetchall()[0])
         except duckdb.Error as error:
             seen.add(repr(error))
@@ -101,9 +102,11 @@ def read_again_and_again(link: Path, pipe: Any) -> None:
 def read_holding_on(link: Path, pipe: Any) -> None:
     """Query one connection until told to stop; send back every distinct answer or error."""
     seen: set[object] = set()
-    with duckdb.connect(str(link), read_only=True) as connection:
+    with duckdb.connect(str(link), read_only=True, config=ONE_THREAD) as connection:
         pipe.send("ready")
-        while not pipe.poll(0.01):
+        is_told_to_stop = False
+        while not is_told_to_stop:
+            is_told_to_stop = pipe.poll(0.05)
             try:
                 seen.add(connection.execute(STATES_SQL).fetchall()[0])
             except duckdb.Error as error:

@@ -56,7 +56,9 @@ def test_hive_readers_take_days_with_and_without_leads_together(files: LeadFiles
     assert ds.dataset(root, partitioning="hive").to_table().num_rows == 2
     assert pq.read_table(root).num_rows == 2
     assert list(pd.read_parquet(root)["lead_date"].astype(str)) == ["2026-03-02", "2026-03-02"]
-    sql = "SELECT DISTINCT typeof(query_time), typeof(lead_date), lead_date FROM read_parquet(?, hive_partitioning=true)"
+    sql = (
+        "SELECT DISTINCT typeof(query_time), typeof(lead_date), lead_date FROM read_parquet(?, hive_partitioning=true)"
+    )
     assert duckdb.execute(sql, [str(root / "*" / "*" / "*.parquet")]).fetchall() == [
         ("TIMESTAMP WITH TIME ZONE", "DATE", day_after(1))
     ]

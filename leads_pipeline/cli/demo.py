@@ -1,0 +1,93 @@
+"""`leads demo`: the whole way on a fake IndiaMART, and its removal."""
+
+import shutil
+from dataclasses import replace
+
+import duckdb
+from dagster import RunsFilter
+from rich.console import Console
+from rich.table import Table
+
+from leads_pipeline.cli.fake_api import demo_api
+from leads_pipeline.cli.instance import open_instance
+from leads_pipeline.cli.pull import pull_days
+from leads_pipeline.days import days_between
+from leads_pipeline.demo_setup import DemoSetup, setup_file
+from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.settings import DEMO_ACCOUNT, Settings, demo_account, load_settings
+from leads_pipeline.stages.publish_tables import publish_tables
+from leads_pipeline.stages.workspace import Workspace
+
+_SUMMARY = """
+SELECT query_type AS type, count(*) AS leads, count(DISTINCT sender_mobile) AS buyers,
+       min(query_time_ist)::VARCHAR AS first, max(query_time_ist)::VARCHAR AS last
+FROM leads WHERE account = ? GROUP BY ALL ORDER BY leads DESC
+"""
+_NEXT = """Try next:
+  leads query "select query_product_name, count(*) n from leads group by 1 order by n desc limit 10"
+  leads ui --demo     (the runs, the assets and a backfill of the demo at http://127.0.0.1:3000)
+  leads status"""
+
+
+def run_demo(*, again: bool) -> None:
+    """Pull the demo's days and show what came in."""
+    settings = load_settings()
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    with demo_api(settings) as setup:
+        console.print(f"A fake IndiaMART answers on this machine ({setup.url}).", highlight=False)
+        account = demo_account(setup)
+        others = tuple(other for other in settings.accounts if other.name != account.name)
+        with_demo = replace(settings, accounts=(*others, account))
+        pull_days(with_demo, account, days_between(*setup.days), again=again, console=console)
+    _summarise(with_demo, setup)
+
+
+def _summarise(settings: Settings, setup: DemoSetup) -> None:
+    first, last = setup.days
+    with duckdb.connect(settings.database, read_only=True) as connection:
+        result = connection.execute(_SUMMARY, [DEMO_ACCOUNT])
+        columns, rows = [column[0] for column in result.description], result.fetchall()
+    total = sum(row[1] for row in rows)
+    table = Table(title=f"{total} leads from {first} to {last} in {settings.database.name}", title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("leads", "buyers") else "left")
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    console.print(_NEXT, highlight=False)
+
+
+def remove_demo() -> None:
+    """Remove the demo's answers, leads, runs and settings; the other accounts keep theirs."""
+    settings = load_settings()
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if not settings.data_dir.exists():
+        console.print("There is no demo to remove.")
+        return
+    workspace = Workspace(settings)
+    workspace.prepare()
+    _remove_runs(settings)
+    data = settings.data_dir
+    for folder in (
+        data / "raw" / DEMO_ACCOUNT,
+        data / "leads" / f"account={DEMO_ACCOUNT}",
+        data / "quarantine" / f"account={DEMO_ACCOUNT}",
+        settings.state_dir / "normalized" / DEMO_ACCOUNT,
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
+    workspace.catalog.forget(DEMO_ACCOUNT)
+    workspace.slots.forget(DEMO_ACCOUNT)
+    setup_file(settings.state_dir).unlink(missing_ok=True)
+    if settings.database.exists():
+        publish_tables(workspace, lambda _: None, rebuild=True)
+    console.print("The demo is removed.")
+
+
+def _remove_runs(settings: Settings) -> None:
+    with open_instance(settings) as instance:
+        for run in instance.get_runs(RunsFilter(job_name=pull_job_name(DEMO_ACCOUNT))):
+            instance.delete_run(run.run_id)
+        keys = [key for key in instance.all_asset_keys() if key.path[0] == DEMO_ACCOUNT]
+        if keys:
+            instance.wipe_assets(keys)

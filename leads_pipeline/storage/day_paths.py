@@ -1,0 +1,40 @@
+"""Where the files of accounts and days lie, by name alone: no file is opened, and nothing slow is imported."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+FILE_NAME = "leads.parquet"
+DAY_PREFIX = "lead_date="
+_ACCOUNT_PREFIX = "account="
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def safe_name(name: str) -> str:
+    """Return the name unchanged; ValueError unless it is letters, digits, dots, dashes and underscores."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError("a name of an account or response in a path needs letters, digits, '.', '-', '_' only")
+    return name
+
+
+def account_folder(root: Path, account: str) -> Path:
+    """Return the account's hive folder; ValueError for a name that could leave the root or break hive readers."""
+    return root / f"{_ACCOUNT_PREFIX}{safe_name(account)}"
+
+
+def accounts_in(root: Path) -> list[str]:
+    """Return the names of the accounts that have a hive folder under the root, sorted."""
+    if not root.is_dir():
+        return []
+    names = (folder.name.removeprefix(_ACCOUNT_PREFIX) for folder in root.glob(f"{_ACCOUNT_PREFIX}*"))
+    return sorted(name for name in names if _SAFE_NAME.fullmatch(name))
+
+
+def leads_folder(data_dir: Path, account: str) -> Path:
+    """Return the folder of the account's leads, one folder per day inside."""
+    return account_folder(data_dir / "leads", account)
+
+
+def leads_file(data_dir: Path, account: str, day: date) -> Path:
+    """Return the path of the day's leads, which need not exist; a day whose file has no rows exists."""
+    return leads_folder(data_dir, account) / f"{DAY_PREFIX}{day.isoformat()}" / FILE_NAME

@@ -1,0 +1,216 @@
+"""What table `leads` must hold for a true lead, field by field, by rules written down here from the contract.
+
+Nothing of the program's own normalising is used, so that agreeing with it proves something.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import phonenumbers
+import zstandard
+
+from leads_pipeline.days import IST
+from leads_pipeline.fake_indiamart.truth import TrueLead
+from leads_pipeline_tests.storage.children import ONE_THREAD
+
+Row = Mapping[str, object]
+
+TEXT_FIELDS = (
+    "SENDER_NAME",
+    "SUBJECT",
+    "SENDER_COMPANY",
+    "SENDER_ADDRESS",
+    "SENDER_CITY",
+    "SENDER_STATE",
+    "QUERY_PRODUCT_NAME",
+    "QUERY_MESSAGE",
+    "QUERY_MCAT_NAME",
+)
+PHONE_FIELDS = ("SENDER_MOBILE", "SENDER_MOBILE_ALT", "SENDER_PHONE", "SENDER_PHONE_ALT", "RECEIVER_MOBILE")
+PLAIN_FIELDS = (
+    "SENDER_EMAIL",
+    "SENDER_PINCODE",
+    "SENDER_COUNTRY_ISO",
+    "SENDER_EMAIL_ALT",
+    "RECEIVER_CATALOG",
+)
+FROM_THE_ANSWER = ("first_seen_at", "last_seen_at", "fetched_at", "response_id", "response_position")
+"""Columns that tell which answer a lead came from and when: the answers on the disk decide them."""
+
+
+def expected_row(lead: TrueLead, account: str) -> dict[str, object]:
+    """Every column of the lead's row but those that tell which answer it came from."""
+    fields = lead.fields
+    row: dict[str, object] = {
+        "account": account,
+        "query_id": fields["UNIQUE_QUERY_ID"],
+        "query_type": fields["QUERY_TYPE"],
+        "query_time": lead.query_time.astimezone(UTC),
+        "query_time_ist": lead.query_time.astimezone(IST).replace(tzinfo=None),
+        "lead_date": lead.query_time.astimezone(IST).date(),
+        "source_api": "v2",
+        "extra": dict(lead.extra) or None,
+        "content_hash": _content_hash(lead),
+    }
+    assert fields["QUERY_TIME"] == row["query_time_ist"].strftime("%Y-%m-%d %H:%M:%S")  # type: ignore[attr-defined]
+    for name in PLAIN_FIELDS:
+        row[name.lower()] = _trimmed(fields[name])
+    for name in TEXT_FIELDS:
+        _put(row, name, fields[name], _folded(fields[name]))
+    for name in PHONE_FIELDS:
+        region = "IN" if name == "RECEIVER_MOBILE" else str(fields["SENDER_COUNTRY_ISO"])
+        _put(row, name, fields[name], _e164(fields[name], region))
+    seconds = _seconds(fields["CALL_DURATION"])
+    _put(row, "CALL_DURATION", fields["CALL_DURATION"], seconds)
+    return row
+
+
+def _put(row: dict[str, object], name: str, given: str | None, value: str | int | None) -> None:
+    row[name.lower()] = value
+    row[f"{name.lower()}_original"] = None if value is not None and str(value) == given else given
+
+
+def _trimmed(text: str | None) -> str | None:
+    return (text or "").strip() or None
+
+
+def _folded(text: str | None) -> str | None:
+    if text is None:
+        return None
+    lines = text.replace("<br>", "\n").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(" ".join(line.replace("\t", " ").split(" ")).strip() for line in _spaces_folded(lines)).strip()
+
+
+def _spaces_folded(lines: Iterable[str]) -> Iterable[str]:
+    return (re.sub("[ \t]+", " ", line) for line in lines)
+
+
+def _e164(text: str | None, region: str) -> str | None:
+    if text is None:
+        return None
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    possible = phonenumbers.is_possible_number(number)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if possible else None
+
+
+def _seconds(text: str | None) -> int | None:
+    """`314`, `42 sec` or `00:05:30`: the forms of the contract."""
+    if text is None:
+        return None
+    if ":" in text:
+        hours, minutes, seconds = (int(part) for part in text.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+    return int(text.removesuffix(" sec"))
+
+
+def _content_hash(lead: TrueLead) -> str:
+    pieces = []
+    for name, text in {**lead.fields, **lead.extra}.items():
+        trimmed = (text or "").strip()
+        if trimmed:
+            pieces.append(f"{len(name.encode())}:{name}={len(trimmed.encode())}:{trimmed};")
+    return hashlib.sha256("".join(sorted(pieces)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One stored answer as it lies on the disk, read without the program."""
+
+    received_at: datetime
+    ids: tuple[str, ...]
+
+    @classmethod
+    def read_all(cls, data_dir: Path, account: str) -> "dict[str, Answer]":
+        """Every answer of the account with leads, by its name."""
+        answers = {}
+        for body in (data_dir / "raw" / account).rglob("*.zst"):
+            facts = json.loads(body.with_suffix(".json").read_bytes())
+            content = json.loads(zstandard.decompress(body.read_bytes()), strict=False)
+            ids = tuple(str(record["UNIQUE_QUERY_ID"]) for record in content.get("RESPONSE") or [])
+            answers[body.stem] = cls(datetime.fromisoformat(facts["received_at"]), ids)
+        return answers
+
+
+def assert_is_truth(database: Path, account: str, leads: Iterable[TrueLead]) -> None:
+    """The account's leads are these: id by id and field by field, no more, no fewer, in every layer.
+
+    The layers are the published database, the pipeline's own, and the Parquet files as any hive reader sees them.
+    Which answer a lead came from, and when it was seen, is checked against the answers on the disk.
+    """
+    expected = {lead.query_id: expected_row(lead, account) for lead in leads}
+    rows = read_rows(database, account)
+    assert sorted(str(row["query_id"]) for row in rows) == sorted(expected)
+    answers = Answer.read_all(database.parent, account)
+    for row in rows:
+        _assert_row(row, expected[str(row["query_id"])], answers)
+    assert_layers_agree(database.parent)
+
+
+def read_rows(database: Path, account: str) -> list[Row]:
+    """The account's rows of table `leads`, with `extra` parsed."""
+    with duckdb.connect(str(database), read_only=True, config=ONE_THREAD) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        result = connection.execute("SELECT * FROM leads WHERE account = ?", [account])
+        names = [column[0] for column in result.description or []]
+        rows = [dict(zip(names, values, strict=True)) for values in result.fetchall()]
+    for row in rows:
+        row["extra"] = json.loads(row["extra"]) if row["extra"] is not None else None
+    return list(rows)
+
+
+def _assert_row(row: Row, expected: Row, answers: Mapping[str, Answer]) -> None:
+    assert set(row) == {*expected, *FROM_THE_ANSWER}
+    wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
+    assert not wrong, f"lead {row['query_id']} differs (found, expected): {wrong}"
+    query_id = str(row["query_id"])
+    seen = {name: answer.received_at for name, answer in answers.items() if query_id in answer.ids}
+    newest = max(seen, key=lambda name: (seen[name], name))
+    assert row["response_id"] == newest
+    assert answers[newest].ids[int(str(row["response_position"]))] == query_id
+    times = (row["first_seen_at"], row["last_seen_at"], row["fetched_at"])
+    assert times == (min(seen.values()), max(seen.values()), seen[newest])
+
+
+_FILES_SQL = """
+CREATE VIEW files AS SELECT * FROM read_parquet(
+  $pattern, hive_partitioning = true, hive_types = {'account': VARCHAR, 'lead_date': DATE}
+)
+"""
+_DIFFERENCES = """
+SELECT count(*) FROM (
+  (SELECT {columns} FROM {one} EXCEPT ALL SELECT {columns} FROM {other})
+  UNION ALL (SELECT {columns} FROM {other} EXCEPT ALL SELECT {columns} FROM {one})
+)
+"""
+
+
+def assert_layers_agree(data_dir: Path) -> None:
+    """The published database, the pipeline's own and the Parquet files hold the same leads; coverage counts them."""
+    with duckdb.connect(config=ONE_THREAD) as connection:
+        for name, path in (("published", data_dir / "leads.duckdb"), ("store", data_dir / "state" / "store.duckdb")):
+            connection.execute(f"ATTACH '{path.resolve()}' AS {name} (READ_ONLY)").fetchall()
+        connection.execute(_FILES_SQL.replace("$pattern", f"'{data_dir}/leads/*/*/*.parquet'")).fetchall()
+        described = connection.execute("DESCRIBE published.leads").fetchall()
+        columns = ", ".join(str(column[0]) for column in described)
+        for one, other in (("published.leads", "files"), ("published.leads", "store.leads")):
+            sql = _DIFFERENCES.format(columns=columns, one=one, other=other)
+            assert connection.execute(sql).fetchall() == [(0,)], f"{one} and {other} differ"
+        counted = "SELECT account, lead_date, count(*) FROM published.leads GROUP BY ALL ORDER BY ALL"
+        covered = "SELECT account, lead_date, leads FROM published.coverage WHERE leads > 0 ORDER BY ALL"
+        assert connection.execute(counted).fetchall() == connection.execute(covered).fetchall()
+
+
+def coverage_states(database: Path, account: str) -> dict[str, list[str]]:
+    """The account's days by the state that the published coverage gives them."""
+    sql = "SELECT state, list(lead_date::VARCHAR ORDER BY lead_date) FROM coverage WHERE account = ? GROUP BY state"
+    with duckdb.connect(str(database), read_only=True, config=ONE_THREAD) as connection:
+        return dict(connection.execute(sql, [account]).fetchall())

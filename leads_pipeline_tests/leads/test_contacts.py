@@ -1,0 +1,84 @@
+import phonenumbers
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leads_pipeline.leads.contacts import phone_regions, phones_to_e164
+from leads_pipeline.leads.schema import TEXT
+from leads_pipeline_tests.leads.examples import only_lead, repeatable
+
+digits = st.text("0123456789", min_size=0, max_size=13)
+mobiles = st.integers(6_000_000_000, 9_999_999_999).map(str)
+prefixes = st.sampled_from(
+    ["", "+91-", "+91", "91", "0", "+91 ", "+91--", "+", "+61-", "+94-", "+7-", "0091", "+234", "+1-"]
+)
+suffixes = st.sampled_from(["", "", "", " x12", "-", " / 9876543210", ";ext=5", "a", "\n1", "9"])
+near_the_pattern = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "+91-", "+91"]), st.sampled_from("0126789"), st.text("0189", min_size=9, max_size=9)
+    ),
+)
+phones = (
+    near_the_pattern
+    | st.builds("".join, st.tuples(prefixes, mobiles | digits, suffixes))
+    | st.text("+-() /.,;x0123456789९", max_size=16)
+    | st.text(max_size=10)
+).map(str.strip)
+regions = st.sampled_from(["IN", "NG", "US", "AE", "LK", "IT", "RU", "NP"])
+
+
+def from_library(phone: str, region: str) -> str | None:
+    """Return what the library says, without any of our code."""
+    try:
+        number = phonenumbers.parse(phone, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if phonenumbers.is_possible_number(number):
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return None
+
+
+@repeatable
+@given(st.lists(st.tuples(phones, regions), min_size=20, max_size=40))
+def test_a_column_of_phones_gives_exactly_the_librarys_results(pairs: list[tuple[str, str]]) -> None:
+    given_phones = pa.array([*(phone for phone, _ in pairs), None], TEXT)
+    given_regions = pa.array([*(region for _, region in pairs), "IN"], TEXT)
+    expected = [*(from_library(phone, region) for phone, region in pairs), None]
+    assert phones_to_e164(given_phones, given_regions).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "e164"),
+    [
+        ("+91-9876543210", "IN", "+919876543210"),
+        ("+919876543210", "US", "+919876543210"),
+        ("9876543210", "IN", "+919876543210"),
+        ("9876543210", None, "+919876543210"),
+        ("9876543210", "ZZ", "+919876543210"),
+        ("9876543210", "in", "+919876543210"),
+        ("08031234567", "NG", "+2348031234567"),
+        ("08031234567", "IN", "+918031234567"),
+        ("+94-784123456", "LK", "+94784123456"),
+        ("+7-9812345678", "RU", "+79812345678"),
+        ("+61-", "AU", None),
+        ("+966-", "SA", None),
+        ("9876543210 / 9876543211", "IN", None),
+        ("not given", "IN", None),
+    ],
+)
+def test_a_buyers_phone_is_read_in_the_buyers_country(phone: str, country: str | None, e164: str | None) -> None:
+    lead = only_lead(SENDER_MOBILE=phone, SENDER_COUNTRY_ISO=country)
+    assert lead["sender_mobile"] == e164
+    assert lead["sender_mobile_original"] == (None if phone == e164 else phone)
+
+
+def test_the_sellers_phone_is_read_in_india_wherever_the_buyer_is() -> None:
+    lead = only_lead(RECEIVER_MOBILE="9830000187", SENDER_PHONE="2025550123", SENDER_COUNTRY_ISO="US")
+    assert (lead["receiver_mobile"], lead["sender_phone"]) == ("+919830000187", "+12025550123")
+
+
+def test_unknown_countries_are_read_as_india() -> None:
+    codes = pa.array(["US", "gb", "UK", "India", None], TEXT)
+    assert phone_regions(codes).to_pylist() == ["US", "GB", "IN", "IN", "IN"]

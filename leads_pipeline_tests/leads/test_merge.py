@@ -1,0 +1,147 @@
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leads_pipeline.leads.frames import ColumnsDoNotFit
+from leads_pipeline.leads.merge import merge_leads
+from leads_pipeline.leads.normalize import normalize_answer
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
+from leads_pipeline_tests.leads.examples import FETCHED_AT, facts, record, repeatable, rows_of, types_of
+
+NO_LEADS = normalize_answer([], facts()).leads
+RANK = {"v1": 0, "push": 1, "v2": 2}
+
+
+@dataclass(frozen=True)
+class Answer:
+    account: str
+    source_api: str
+    hours: int
+    records: tuple[tuple[int, int, str], ...]
+
+
+def leads_of(number: int, answer: Answer) -> pd.DataFrame:
+    records = [
+        record(UNIQUE_QUERY_ID=query_id, QUERY_TIME=f"2024-05-{day:02} 15:44:28", SUBJECT=subject)
+        for query_id, day, subject in answer.records
+    ]
+    fetched_at = FETCHED_AT + timedelta(hours=answer.hours)
+    told = facts(f"r{number}", account=answer.account, source_api=answer.source_api, fetched_at=fetched_at)
+    return normalize_answer(records, told).leads
+
+
+answers = st.lists(
+    st.builds(
+        Answer,
+        account=st.sampled_from(["indiamart", "second"]),
+        source_api=st.sampled_from(["v2", "push", "v1"]),
+        hours=st.integers(0, 2),
+        records=st.lists(
+            st.tuples(st.integers(1, 4), st.integers(20, 22), st.sampled_from(["", "one", "two"])), max_size=5
+        ).map(tuple),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(repeatable, max_examples=20)
+@given(st.data())
+def test_any_order_repetition_and_batching_gives_the_same_table_as_merging_once(data: st.DataObject) -> None:
+    frames = [leads_of(number, answer) for number, answer in enumerate(data.draw(answers))]
+    once = merge_leads(NO_LEADS, pd.concat(frames))
+    repeats = data.draw(st.lists(st.sampled_from(range(len(frames))), max_size=4))
+    order = data.draw(st.permutations([*range(len(frames)), *repeats]))
+
+    stepwise = NO_LEADS
+    while order:
+        size = data.draw(st.integers(1, len(order)))
+        batch, order = pd.concat([frames[place] for place in order[:size]]), order[size:]
+        if data.draw(st.booleans()):
+            batch = merge_leads(NO_LEADS, batch)
+        pair = (batch, stepwise) if data.draw(st.booleans()) else (stepwise, batch)
+        stepwise = merge_leads(*pair)
+    pd.testing.assert_frame_equal(stepwise, once)
+    pd.testing.assert_frame_equal(merge_leads(once, once), once)
+
+
+@settings(repeatable, max_examples=20)
+@given(answers)
+def test_the_winner_and_the_times_seen_are_those_of_a_plain_count(drawn: list[Answer]) -> None:
+    frames = [leads_of(number, answer) for number, answer in enumerate(drawn)]
+    by_lead: dict[tuple[object, object], list[dict[str, object]]] = {}
+    for row in (row for frame in frames for row in rows_of(frame)):
+        by_lead.setdefault((row["account"], row["query_id"]), []).append(row)
+    expected = [
+        {
+            **max(rows, key=lambda row: (row["fetched_at"], RANK[str(row["source_api"])], row["response_id"])),
+            "first_seen_at": min(row["fetched_at"] for row in rows),  # type: ignore[type-var]
+            "last_seen_at": max(row["fetched_at"] for row in rows),  # type: ignore[type-var]
+        }
+        for rows in by_lead.values()
+    ]
+    expected.sort(key=lambda row: (row["query_time"], row["query_id"], row["account"]))
+    assert rows_of(merge_leads(frames[0], pd.concat([NO_LEADS, *frames[1:]]))) == expected
+
+
+def test_a_lead_that_comes_back_with_another_day_and_content_is_one_row_with_its_first_time_kept() -> None:
+    before = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "old"), (2, 21, "stays"))))
+    after = leads_of(2, Answer("indiamart", "v2", 5, ((1, 22, "new"),)))
+    merged = merge_leads(before, after)
+    columns = ["query_id", "lead_date", "subject", "first_seen_at", "last_seen_at", "response_id"]
+    first, later = datetime(2024, 5, 24, 6, tzinfo=UTC), datetime(2024, 5, 24, 11, tzinfo=UTC)
+    assert [tuple(row[name] for name in columns) for row in rows_of(merged)] == [
+        ("2", date(2024, 5, 21), "stays", first, first, "r1"),
+        ("1", date(2024, 5, 22), "new", first, later, "r2"),
+    ]
+
+
+def test_an_older_answer_that_arrives_late_changes_only_when_the_lead_was_first_seen() -> None:
+    newer = leads_of(2, Answer("indiamart", "v2", 5, ((1, 22, "new"),)))
+    older = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "old"),)))
+    row = rows_of(merge_leads(newer, older))[0]
+    assert (row["subject"], row["first_seen_at"], row["fetched_at"]) == (
+        "new",
+        FETCHED_AT,
+        FETCHED_AT + timedelta(hours=5),
+    )
+
+
+@pytest.mark.parametrize(("stronger", "weaker"), [("v2", "push"), ("push", "v1"), ("v2", "v1")])
+def test_of_answers_of_the_same_moment_the_more_trusted_api_wins(stronger: str, weaker: str) -> None:
+    weak = leads_of(9, Answer("indiamart", weaker, 0, ((1, 20, "weak"),)))
+    strong = leads_of(1, Answer("indiamart", stronger, 0, ((1, 20, "strong"),)))
+    assert list(merge_leads(strong, weak)["subject"]) == list(merge_leads(weak, strong)["subject"]) == ["strong"]
+
+
+def test_the_same_record_normalised_again_takes_the_place_of_its_row() -> None:
+    stored = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "x"),)))
+    again = stored.assign(subject=stored["subject"].str.upper())
+    assert list(merge_leads(stored, again)["subject"]) == ["X"]
+
+
+def test_accounts_never_share_a_lead() -> None:
+    one = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "x"),)))
+    other = leads_of(2, Answer("second", "v2", 0, ((1, 20, "x"),)))
+    assert list(merge_leads(one, other)["account"]) == ["indiamart", "second"]
+
+
+def test_types_are_exactly_the_schemas_also_without_rows_and_after_a_concat() -> None:
+    some = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, ""),)))
+    for merged in (merge_leads(NO_LEADS, NO_LEADS), merge_leads(NO_LEADS, pd.concat([some, some]))):
+        assert list(types_of(merged).items()) == [(field.name, field.type) for field in LEADS_ARROW_SCHEMA]
+        assert list(merged.index) == list(range(len(merged)))
+
+
+def test_a_frame_that_does_not_fit_is_refused_without_a_buyers_value_in_the_message() -> None:
+    some = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "x"),)))
+    with pytest.raises(ColumnsDoNotFit, match="lacks the columns subject"):
+        merge_leads(some.drop(columns="subject"), NO_LEADS)
+    with pytest.raises(ColumnsDoNotFit) as refused:
+        merge_leads(NO_LEADS, some.assign(call_duration="Asha Rao"))
+    assert "Asha" not in str(refused.value)
+    assert refused.value.__suppress_context__
