@@ -107,7 +107,7 @@ def encodings_of(secret: str) -> set[str]:
         "".join(character if character.isalnum() else f"\\u{ord(character):04x}" for character in secret),
         "".join(character if character.isalnum() else f"&#{ord(character)};" for character in secret),
         repr(secret)[1:-1],
-        base64.b64encode(secret.encode()).decode().rstrip("=")[:-1],
+        base64.b64encode(secret.encode()).decode()[: len(secret) * 8 // 6],
     }
 
 

@@ -52,7 +52,8 @@ def test_a_key_inside_base64_is_masked_wherever_it_begins(
     form = encode(before + key.encode() + after).decode()
     masked = SecretMasker([key]).text(f"Basic {form}")
     assert masked.count(MASK) == 1
-    assert key.encode() not in base64.b64decode(masked.removeprefix("Basic ").replace(MASK, "") + "====", "-_")
+    left = masked.removeprefix("Basic ").replace(MASK, "").rstrip("=")
+    assert len(left) * 6 < len(before + after) * 8 + 24  # of the key at most the bits that share a character
 
 
 @given(KEYS, st.text("abcdefgh ,.:", max_size=80))

@@ -70,10 +70,11 @@ def check_settings(root: Path) -> tuple[Check, Settings | None]:
         settings = load_settings(root)
     except SettingsError as error:
         only_the_key = error.variables == {_KEY_VARIABLE}
-        return (
-            Check("settings", Level.PROBLEM, str(error), "Correct them in .env or the environment.", only_the_key),
-            None,
-        )
+        todo = "Correct them in .env or the environment."
+        return Check("settings", Level.PROBLEM, str(error), todo, only_the_key), None
+    except OSError as error:
+        found = f"what the data folder holds of them can't be read ({type(error).__name__})."
+        return Check("settings", Level.PROBLEM, found, "Run this as the user who runs the pipeline."), None
     accounts = ", ".join(account.name for account in settings.accounts)
     return Check("settings", Level.OK, f"valid; accounts: {accounts}"), settings
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import dagster as dg
 import yaml
-from dagster._core.events import DagsterEventType
-from dagster._core.events.log import EventLogEntry
 
 from leads_pipeline.days import day_of, days_between, utc_now
 from leads_pipeline.definitions import build_definitions
@@ -109,6 +107,11 @@ class Installation:
         """Return the partition keys that the UI shows as materialized, in order."""
         return sorted(self.instance.get_materialized_partitions(dg.AssetKey([account, stage])))
 
+    def times_of(self, run_id: str, kind: dg.DagsterEventType, step: str) -> list[float]:
+        """Return when (seconds since 1970) events of that kind happened to the step, oldest first."""
+        entries = self.instance.all_logs(run_id, of_type=kind)
+        return sorted(entry.timestamp for entry in entries if entry.step_key == step)
+
     def _execute(
         self, job: dg.JobDefinition, days: Sequence[date], accounts: Sequence[str], again: bool, run_id: str | None
     ) -> dg.ExecuteInProcessResult:
@@ -134,7 +137,11 @@ def materializations(result: dg.ExecuteInProcessResult, stage: str) -> dict[str,
     }
 
 
-def events_of(result: dg.ExecuteInProcessResult, kind: DagsterEventType, step: str = "") -> list[EventLogEntry]:
-    """Return the run's stored events of that kind, with their times, of one step if named."""
-    entries = result.instance.all_logs(result.run_id, of_type=kind) if hasattr(result, "instance") else []
-    return [entry for entry in entries if not step or entry.step_key == step]
+def failure_of(result: dg.ExecuteInProcessResult, account: str = "acme") -> tuple[str, dict[str, Any]]:
+    """Return the sentence and the metadata with which the account's first step failed."""
+    for event in result.all_events:
+        if event.is_step_failure and event.step_key == f"{account}__raw_responses":
+            failure = event.step_failure_data.user_failure_data
+            assert failure is not None
+            return str(failure.description), {name: value.value for name, value in failure.metadata.items()}
+    raise AssertionError(f"raw_responses of {account} did not fail")

@@ -31,7 +31,7 @@ from leads_pipeline_tests.storage.children import CONTEXT, ONE_THREAD, start
 ACCOUNT = "acme"
 KEY = "e2e/Key+that-opens-the-fake-server-only=="
 INTERVAL_SECONDS = 0.2
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 2.0
 SEED = 11
 LEADS_PER_DAY = 6.0
 _GIVE_UP_SECONDS = 60.0

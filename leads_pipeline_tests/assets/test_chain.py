@@ -1,0 +1,167 @@
+"""A run takes up to 7 days all the way, with at most one call."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from leads_pipeline.fake_indiamart.server import FakeIndiaMart
+from leads_pipeline_tests.assets.installations import (
+    STAGES,
+    WEEK,
+    Installation,
+    account,
+    days_ago,
+    keys_of,
+    materializations,
+    settings_of,
+    strict_server,
+)
+
+
+@dataclass(frozen=True)
+class PulledWeek:
+    """An installation after one run over a week; tests only read it."""
+
+    server: FakeIndiaMart
+    installation: Installation
+    result: dg.ExecuteInProcessResult
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulledWeek]:
+    folder = tmp_path_factory.mktemp("week")
+    with strict_server() as server, dg.DagsterInstance.ephemeral() as instance:
+        installation = Installation(settings_of(folder, account(server)), instance)
+        yield PulledWeek(server, installation, installation.run(WEEK))
+
+
+def ids_in_database(database: Path) -> list[str]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return [row[0] for row in connection.execute("SELECT query_id FROM leads ORDER BY query_id").fetchall()]
+
+
+def test_seven_days_are_one_call_and_four_assets(week: PulledWeek) -> None:
+    true_ids = sorted(lead.query_id for lead in week.server.truth(WEEK[0], WEEK[-1]))
+
+    assert week.result.success
+    assert [(call.outcome, call.rows) for call in week.server.calls] == [("leads", len(true_ids))]
+    assert ids_in_database(week.installation.settings.database) == true_ids
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_of_the_seven_days_is_materialized(week: PulledWeek, stage: str) -> None:
+    assert week.installation.materialized(stage) == keys_of(WEEK)
+    assert sorted(materializations(week.result, stage)) == keys_of(WEEK)
+
+
+@pytest.mark.parametrize(
+    ("stage", "names"),
+    [
+        ("raw_responses", {"calls", "window", "outcome", "records", "http_status", "code", "response_id"}),
+        ("raw_responses", {"state", "fetched_until", "answers"}),
+        ("normalized_leads", {"answers", "received", "leads", "duplicates", "quarantined"}),
+        ("leads", {"answers_merged", "leads_new", "preview", "state", "dagster/partition_row_count"}),
+        ("leads_database", {"version", "leads", "quarantined", "days_changed", "dagster/row_count"}),
+    ],
+)
+def test_every_day_says_in_its_metadata_what_came_of_it(week: PulledWeek, stage: str, names: set[str]) -> None:
+    by_day = materializations(week.result, stage)
+
+    assert all(names <= metadata.keys() for metadata in by_day.values())
+
+
+def test_the_numbers_in_the_metadata_are_the_truth(week: PulledWeek) -> None:
+    true_leads = week.server.truth(WEEK[0], WEEK[-1])
+    raw, normalized, leads, database = (materializations(week.result, stage)[keys_of(WEEK)[0]] for stage in STAGES)
+    rows = {key: day["dagster/partition_row_count"] for key, day in materializations(week.result, "leads").items()}
+
+    assert (raw["calls"], raw["outcome"], raw["records"]) == (1, "leads", len(true_leads))
+    assert raw["window"] == f"{WEEK[0]} to {WEEK[-1]}"
+    assert (normalized["received"], normalized["leads"], normalized["quarantined"]) == (
+        len(true_leads),
+        len(true_leads),
+        0,
+    )
+    assert (leads["answers_merged"], leads["leads_new"], database["leads"]) == (1, len(true_leads), len(true_leads))
+    assert rows == {
+        day.isoformat(): sum(lead.query_time.date() == day for lead in true_leads) for day in WEEK
+    }
+
+
+def test_days_that_are_complete_make_no_call_and_are_materialized_again(
+    acme: Installation, server: FakeIndiaMart
+) -> None:
+    acme.run(WEEK)
+    before = ids_in_database(acme.settings.database)
+
+    result = acme.run(WEEK)
+
+    assert result.success
+    assert len(server.calls) == 1
+    assert {stage: sorted(materializations(result, stage)) for stage in STAGES} == dict.fromkeys(STAGES, keys_of(WEEK))
+    assert materializations(result, "raw_responses")[keys_of(WEEK)[0]]["calls"] == 0
+    assert ids_in_database(acme.settings.database) == before
+
+
+def test_a_run_that_asks_again_makes_one_more_call_and_no_duplicates(acme: Installation, server: FakeIndiaMart) -> None:
+    acme.run(WEEK)
+
+    result = acme.run(WEEK, again=True)
+
+    assert result.success
+    assert [call.outcome for call in server.calls] == ["leads", "leads"]
+    assert materializations(result, "leads")[keys_of(WEEK)[0]]["leads_new"] == 0
+    assert ids_in_database(acme.settings.database) == sorted(
+        lead.query_id for lead in server.truth(WEEK[0], WEEK[-1])
+    )
+
+
+def test_days_beyond_the_run_that_its_call_completed_are_reported_too(
+    acme: Installation, server: FakeIndiaMart
+) -> None:
+    result = acme.run(WEEK[:2])
+
+    assert result.success
+    assert [(call.start.date(), call.end.date()) for call in server.calls] == [(WEEK[0], days_ago(9, 9)[0])]
+    assert {stage: acme.materialized(stage) for stage in STAGES} == dict.fromkeys(STAGES, keys_of(WEEK))
+    assert [day.state.value for day in acme.coverage(WEEK)] == ["complete"] * 7
+
+
+def test_runs_with_holes_and_overlaps_need_no_more_calls_than_windows(
+    acme: Installation, server: FakeIndiaMart
+) -> None:
+    days = days_ago(16, 3)  # two windows
+
+    for some in (days[3:5], days[0:3], days[12:13], days[10:12], days[0:7], days[7:14]):
+        assert acme.run(some).success
+
+    assert [call.outcome for call in server.calls] == ["leads"] * 3  # days 3-9, 0-2, 12-13 with 10-11 after them
+    assert [day.state.value for day in acme.coverage(days)] == ["complete"] * 14
+
+
+def test_a_day_without_leads_is_materialized_with_a_file_that_has_no_rows(
+    acme: Installation, server: FakeIndiaMart
+) -> None:
+    recent = days_ago(40, 3)
+    empty = next(day for day in recent if not server.truth(day, day))
+
+    result = acme.run([empty])
+
+    assert result.success
+    assert materializations(result, "leads")[empty.isoformat()]["dagster/partition_row_count"] == 0
+    assert acme.workspace.lead_files("acme").exists(empty)
+    assert [day.state.value for day in acme.coverage([empty])] == ["complete"]
+
+
+def test_today_is_fetched_up_to_now_and_not_called_complete(acme: Installation) -> None:
+    today = days_ago(0, 0)
+
+    result = acme.run(today)
+
+    assert result.success
+    assert materializations(result, "raw_responses")[today[0].isoformat()]["state"] == "partial"
+    assert [day.state.value for day in acme.coverage(today)] == ["partial"]

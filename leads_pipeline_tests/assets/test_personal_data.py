@@ -1,0 +1,76 @@
+"""What Dagster stores and shows of a run tells nothing about buyers and holds no key."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+from leads_pipeline.fake_indiamart.truth import TrueLead
+from leads_pipeline_tests.assets.installations import (
+    ACME_KEY,
+    WEEK,
+    Installation,
+    account,
+    materializations,
+    settings_of,
+    stored_instance,
+    strict_server,
+)
+
+PRIVATE_FIELDS = (
+    "SENDER_MOBILE",
+    "SENDER_MOBILE_ALT",
+    "SENDER_PHONE",
+    "SENDER_PHONE_ALT",
+    "SENDER_EMAIL",
+    "SENDER_EMAIL_ALT",
+    "SENDER_NAME",
+    "SENDER_COMPANY",
+    "SENDER_ADDRESS",
+)
+PLACEHOLDERS = {"BUYER", "Buyer", "IndiaMART Buyer"}
+
+
+def private_values(leads: tuple[TrueLead, ...]) -> set[str]:
+    """Return what tells who a buyer is; phones as their last digits, which every way to write them keeps."""
+    values = {value.strip() for lead in leads for name in PRIVATE_FIELDS if (value := lead.fields[name])}
+    phones = {value[-8:] if re.fullmatch(r"\+\d+-\d{8,}", value) else value for value in values}
+    return {value for value in phones if len(value) >= 8} - PLACEHOLDERS
+
+
+def text_of_sqlite(path: Path) -> str:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return "\n".join(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def test_the_event_log_of_runs_holds_nothing_of_a_buyer_and_no_key(tmp_path: Path) -> None:
+    with strict_server() as server, stored_instance(tmp_path / "dagster") as instance:
+        acme = Installation(settings_of(tmp_path, account(server)), instance)
+        server.inject("garbage_records")
+        good = acme.run(WEEK)
+        server.inject("key_incorrect")
+        bad = acme.run(WEEK, again=True)
+        private = private_values(server.truth(WEEK[0], WEEK[-1]))
+    databases = [path for path in (tmp_path / "dagster").rglob("*.db") if path.is_file()]
+    stored = "\n".join(text_of_sqlite(path) for path in databases)
+    loose = b"\n".join(path.read_bytes() for path in (tmp_path / "dagster").rglob("*") if path.is_file())
+
+    assert good.success
+    assert not bad.success
+    assert len(private) > 100
+    assert "IndiaMART rejected the CRM key" in stored
+    assert str(WEEK[0]) in stored
+    assert [value for value in private if value in stored or value.encode() in loose] == []
+    assert ACME_KEY not in stored
+    assert ACME_KEY.encode() not in loose
+
+
+def test_the_preview_shows_rows_without_telling_who_the_buyers_are(acme: Installation) -> None:
+    result = acme.run(WEEK)
+    preview = materializations(result, "leads")[str(WEEK[0])]["preview"]
+    header, rows = preview.splitlines()[2], preview.splitlines()[4:]
+
+    assert header == "| query_time_ist | query_type | query_product_name | sender_city | sender_state |"
+    assert len(rows) == 5
