@@ -5,22 +5,32 @@ import warnings
 import dagster as dg
 
 from leads_pipeline.assets import build_account_assets
+from leads_pipeline.checks import build_coverage_check
 from leads_pipeline.jobs import build_pull_job
+from leads_pipeline.schedules import build_schedules
+from leads_pipeline.sensors import build_gap_sensor
 from leads_pipeline.settings import Settings, load_settings
 from leads_pipeline.stages.workspace import Workspace
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Return the definitions of an installation: four assets and a job per account, over one workspace."""
+    """Return the definitions of an installation, over one workspace.
+
+    Per account: four assets, the check of its coverage, a job, two schedules and a gap sensor.
+    """
     workspace = Workspace(settings)
     workspace.prepare()
     start = workspace.start_date()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies; tests hold what we need of them
         assets = [asset for account in settings.accounts for asset in build_account_assets(account, start)]
+    jobs = [(account, build_pull_job(account)) for account in settings.accounts]
     return dg.Definitions(
         assets=assets,
-        jobs=[build_pull_job(account) for account in settings.accounts],
+        asset_checks=[build_coverage_check(account) for account in settings.accounts],
+        jobs=[job for _, job in jobs],
+        schedules=[schedule for account, job in jobs for schedule in build_schedules(account, job, workspace)],
+        sensors=[build_gap_sensor(account, job, workspace) for account, job in jobs],
         resources={"workspace": workspace},
         executor=dg.in_process_executor,
     )

@@ -4,6 +4,7 @@ Names are DESIGN's: every one is an environment variable. Errors name the variab
 never show a value that may be secret.
 """
 
+import math
 import os
 import re
 import sys
@@ -20,13 +21,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.demo_setup import DEMO_INTERVAL_SECONDS, DEMO_KEY, DemoSetup
 from leads_pipeline.indiamart.v2 import DEFAULT_URL
-from leads_pipeline.indiamart.windows import REACH_DAYS
+from leads_pipeline.indiamart.windows import MAX_WINDOW, REACH_DAYS
 
 DEFAULT_ACCOUNT = "indiamart"
 DEMO_ACCOUNT = "demo"
 DEMO_ORIGIN = "fake-indiamart"
 
 ROOT_MARKERS = ("workspace.yaml", "dagster.yaml")
+MINUTES_PER_DAY = 1440
 _KEY_LENGTH = range(8, 257)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TEXT = "utf-8-sig"  # UTF-8, with or without the mark that Windows editors put at its start
@@ -85,6 +87,9 @@ class _Environment(BaseModel):
     leads_data_dir: Annotated[Path, AfterValidator(_folder)] = Path("data")
     leads_start_date: Annotated[date | None, BeforeValidator(_written_day)] = None
     leads_published_group: str | None = None
+    leads_intraday_minutes: int = Field(180, ge=1, le=MINUTES_PER_DAY)
+    leads_lookback_days: int = Field(1, ge=0, lt=MAX_WINDOW.days)
+    leads_schedules_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,12 @@ class Settings:
     """The first partition if set; else the one that was persisted at first load."""
     published_group: str | None
     accounts: tuple[Account, ...]
+    intraday_minutes: int = 180
+    """Minutes between two polls of today."""
+    lookback_days: int = 1
+    """How many days before today each of those polls asks for as well, for leads that come late."""
+    schedules_on: bool = False
+    """Whether schedules and gap sensors run without being switched on in the UI; never those of the demo."""
 
     @property
     def state_dir(self) -> Path:
@@ -183,7 +194,16 @@ def load_settings(root: Path | None = None) -> Settings:
             ["LEADS_DATA_DIR"],
         ) from None
     accounts = (default,) if demo is None else (default, demo_account(demo))
-    return Settings(root, data_dir, start_date, values.leads_published_group, accounts)
+    return Settings(
+        root,
+        data_dir,
+        start_date,
+        values.leads_published_group,
+        accounts,
+        _checked_intraday(values),
+        values.leads_lookback_days,
+        values.leads_schedules_on,
+    )
 
 
 def setting_names() -> frozenset[str]:
@@ -256,6 +276,19 @@ def _checked_start(start: date | None) -> date | None:
             f"LEADS_START_DATE is {start}, which is still to come. Set it to a past day.", ["LEADS_START_DATE"]
         )
     return start
+
+
+def _checked_intraday(values: _Environment) -> int:
+    fewest = math.ceil(values.indiamart_call_interval_seconds / 60)
+    if "leads_intraday_minutes" not in values.model_fields_set:
+        return max(values.leads_intraday_minutes, fewest)
+    if values.leads_intraday_minutes < fewest:
+        raise SettingsError(
+            f"LEADS_INTRADAY_MINUTES is {values.leads_intraday_minutes}, but calls are at least "
+            f"{values.indiamart_call_interval_seconds:g} seconds apart. Set it to {fewest} or more.",
+            ["LEADS_INTRADAY_MINUTES", "INDIAMART_CALL_INTERVAL_SECONDS"],
+        )
+    return values.leads_intraday_minutes
 
 
 def default_start_date(now: datetime) -> date:

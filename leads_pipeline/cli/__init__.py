@@ -14,7 +14,7 @@ app = typer.Typer(
         "Pull every IndiaMART lead exactly once, keep it, and query it.\n\n"
         "Start with `leads demo` (no key needed), then `leads ui` and "
         '`leads query "select * from leads limit 5"`. For your own leads put INDIAMART_CRM_KEY into .env '
-        "and run `leads doctor`, then `leads pull --from 2026-11-01 --to 2026-11-30`."
+        "and run `leads doctor`, then `leads pull`."
     ),
     no_args_is_help=True,
     add_completion=False,

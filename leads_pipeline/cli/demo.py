@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 
-import duckdb
 from dagster import RunsFilter
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +16,7 @@ from leads_pipeline.jobs import pull_job_name
 from leads_pipeline.settings import DEMO_ACCOUNT, Settings, demo_account, load_settings
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.published_reader import open_published
 
 _SUMMARY = """
 SELECT query_type AS type, count(*) AS leads, count(DISTINCT sender_mobile) AS buyers,
@@ -44,7 +44,7 @@ def run_demo(*, again: bool) -> None:
 
 def _summarise(settings: Settings, setup: DemoSetup) -> None:
     first, last = setup.days
-    with duckdb.connect(settings.database, read_only=True) as connection:
+    with open_published(settings.database) as connection:
         result = connection.execute(_SUMMARY, [DEMO_ACCOUNT])
         columns, rows = [column[0] for column in result.description], result.fetchall()
     total = sum(row[1] for row in rows)

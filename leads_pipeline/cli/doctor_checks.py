@@ -113,7 +113,7 @@ def check_names(root: Path) -> list[Check]:
 
 def _names_in(env_file: Path) -> list[str]:
     try:
-        return sorted(dotenv_values(env_file, encoding="utf-8", interpolate=False))
+        return sorted(dotenv_values(env_file, encoding="utf-8-sig", interpolate=False))
     except (OSError, UnicodeDecodeError):
         return []  # check_settings says so
 

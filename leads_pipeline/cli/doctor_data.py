@@ -102,7 +102,7 @@ def check_clock(settings: Settings, now: datetime) -> Check:
             return Check(
                 "clock",
                 Level.PROBLEM,
-                f"it shows {in_india(now)}, but a call was made at {in_india(answer.sent_at)} already: it was set back.",
+                f"it shows {in_india(now)}, but the last call was at {in_india(answer.sent_at)}: it was set back.",
                 "Set it right, or turn on network time (NTP); days are complete only by a clock that is right.",
             )
     drifts = [

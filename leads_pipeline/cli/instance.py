@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from importlib.resources import files
 
 import dagster as dg
-from dagster import DagsterRunStatus, RunsFilter
 
+from leads_pipeline.run_queue import end_dead_runs
 from leads_pipeline.settings import Settings
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
-from leads_pipeline.storage.process_locks import PROCESS_TAG, is_alive
 
 WORKSPACE_FILE = "leads_workspace.yaml"
 """Names the code location; not called workspace.yaml, which would make the folder look like a project's root."""
@@ -20,11 +19,6 @@ _WORKSPACE = """load_from:
       module_name: leads_pipeline.definitions
       location_name: leads_pipeline
 """
-_UNFINISHED = [
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 
 def prepare_home(settings: Settings) -> None:
@@ -43,20 +37,5 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance, after marking runs as failed whose processes died without a word."""
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
-        end_dead_runs(instance, settings)
+        end_dead_runs(instance, settings.state_dir)
         yield instance
-
-
-def end_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:
-    """Mark the runs of dead processes as failed and free what they held, as no daemon may be there to do it."""
-    for run in instance.get_runs(RunsFilter(statuses=_UNFINISHED)):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and not is_alive(settings.state_dir, process):
-            instance.report_run_failed(run, "The run's process ended without finishing it; pull its days again.")
-    storage = instance.event_log_storage
-    if not storage.supports_global_concurrency_limits:
-        return
-    for run_id in storage.get_concurrency_run_ids():
-        holder = instance.get_run_by_id(run_id)
-        if holder is None or holder.is_finished:
-            storage.free_concurrency_slots_for_run(run_id)

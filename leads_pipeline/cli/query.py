@@ -8,24 +8,20 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 
 from leads_pipeline.cli.errors import FAILED, USAGE, CommandError
 from leads_pipeline.cli.query_table import MOST_ROWS, print_table
-from leads_pipeline.days import IST
 from leads_pipeline.settings import load_settings
+from leads_pipeline.storage.published_reader import first_line, open_published
 
 _BATCH = 1000
-_ATTEMPTS = 3  # the link may swing, or a writer may be at the file, between two steps
-_HELD_BY_A_WRITER = "Conflicting lock"  # DuckDB 2.0's text when another process has the file open for writing
 _READ_ONLY = "read-only mode"
 
 
@@ -43,7 +39,7 @@ def run_query(sql: str, as_json: bool, as_csv: bool) -> None:
     if as_json and as_csv:
         raise CommandError("--json and --csv: choose one of them.", USAGE)
     settings = load_settings()
-    with _connected(settings.database) as connection, _explained():
+    with open_published(settings.database) as connection, _explained():
         answer = _ask(connection, sql)
         try:
             if as_json:
@@ -55,48 +51,6 @@ def run_query(sql: str, as_json: bool, as_csv: bool) -> None:
             sys.stdout.flush()
         except BrokenPipeError:  # the reader, such as `head`, has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _connected(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the published database read-only, or a private copy while another process writes to it."""
-    if not database.exists():
-        raise CommandError(
-            f"There is no database yet ({database}). Pull some days first (`leads pull --from DAY --to DAY`), or see "
-            "it all at work without a key: `leads demo`."
-        )
-    connection = _open(database)
-    try:
-        connection.execute(f"SET TimeZone = '{IST.key}'").fetchall()
-        yield connection
-    finally:
-        connection.close()
-
-
-def _open(database: Path) -> duckdb.DuckDBPyConnection:
-    problem = ""
-    for _ in range(_ATTEMPTS):
-        try:
-            return duckdb.connect(str(database), read_only=True)
-        except duckdb.Error as error:
-            problem = _first_line(error)
-        if _HELD_BY_A_WRITER in problem:
-            try:
-                return _open_copy(database)
-            except (duckdb.Error, OSError) as error:
-                problem = _first_line(error)
-    raise CommandError(f"The database can't be opened: {problem}. `leads doctor` looks closer.", FAILED)
-
-
-def _open_copy(database: Path) -> duckdb.DuckDBPyConnection:
-    """Open a copy of the version as it was published: what the writer has in its `.wal` is the writer's own."""
-    with tempfile.TemporaryDirectory(prefix="leads-query-") as folder:  # mode 0700
-        copy = Path(folder) / "leads.duckdb"
-        copy.touch(mode=0o600)
-        with database.open("rb") as source, copy.open("wb") as target:
-            while block := source.read(1 << 22):
-                target.write(block)
-        return duckdb.connect(str(copy), read_only=True)  # an open file outlives its name: nothing stays behind
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> Answer:
@@ -174,7 +128,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        line = _first_line(error)
+        line = first_line(error)
         if _READ_ONLY in line:
             line = (
                 "The published database is for reading only: the pipeline makes it anew, so what you write there "
@@ -182,7 +136,3 @@ def _explained() -> Iterator[None]:
                 f"that attaches it: ATTACH 'data/leads.duckdb' AS leads (READ_ONLY). DuckDB said: {line}"
             )
         raise CommandError(line, FAILED) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

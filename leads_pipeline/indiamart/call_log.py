@@ -14,7 +14,7 @@ from typing import Any
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.sqlite_files import from_epoch, sqlite_file
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS api_call (
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS api_call (
   latency_seconds REAL, waited_seconds REAL NOT NULL,
   outcome TEXT NOT NULL, http_status INTEGER, code INTEGER, message TEXT NOT NULL,
   records INTEGER NOT NULL, total_records INTEGER,
-  response_id TEXT NOT NULL UNIQUE, run_id TEXT NOT NULL
+  response_id TEXT NOT NULL UNIQUE, run_id TEXT NOT NULL, key_fingerprint TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS api_call_by_run ON api_call (run_id);
 CREATE INDEX IF NOT EXISTS api_call_by_account ON api_call (account, call_id);
@@ -72,6 +72,8 @@ class CallRecord:
     run_id: str
     call_id: int = 0
     """Position in the log, from 1; 0 before it is logged."""
+    key_fingerprint: str = ""
+    """Which key the call was made with; empty where that is not known. Analysts don't get it."""
 
 
 _COLUMNS = tuple(field.name for field in fields(CallRecord) if field.name != "call_id")
@@ -84,7 +86,14 @@ _INSERT = (
 
 def calls_database(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     """Open the SQLite file of slots and call log, made at first use; a slot that was used stays used."""
-    return sqlite_file(path, _SCHEMA, _SCHEMA_VERSION)
+    return sqlite_file(path, _SCHEMA, _SCHEMA_VERSION, _add_key_fingerprint)
+
+
+def _add_key_fingerprint(connection: sqlite3.Connection) -> None:
+    """Add the column that files of version 1 lack."""
+    columns = {row["name"] for row in connection.execute("PRAGMA table_info(api_call)")}
+    if "key_fingerprint" not in columns:
+        connection.execute("ALTER TABLE api_call ADD COLUMN key_fingerprint TEXT NOT NULL DEFAULT ''")
 
 
 def insert_call(connection: sqlite3.Connection, call: CallRecord) -> None:
@@ -106,6 +115,13 @@ class CallLog:
     def of_run(self, run_id: str) -> list[CallRecord]:
         """Return the calls that a run made, oldest first."""
         return self._read("WHERE run_id = ? ORDER BY call_id", (run_id,))
+
+    def of_outcome_since(self, account: str, outcome: Outcome, moment: datetime) -> list[CallRecord]:
+        """Return the account's calls that were sent at the moment or later and ended so, oldest first."""
+        return self._read(
+            "WHERE account = ? AND outcome = ? AND sent_at >= ? ORDER BY call_id",
+            (account, outcome.value, moment.timestamp()),
+        )
 
     def last_of(self, account: str) -> CallRecord | None:
         """Return the account's newest call."""

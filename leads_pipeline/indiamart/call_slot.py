@@ -387,6 +387,7 @@ def _log_cut_short(connection: sqlite3.Connection, slot: sqlite3.Row | None) -> 
             total_records=None,
             response_id=slot["response_id"],
             run_id=slot["holder"],
+            key_fingerprint=slot["key_fingerprint"],
         ),
     )
 

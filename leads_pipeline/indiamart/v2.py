@@ -66,7 +66,7 @@ def read_answer(body: bytes) -> V2Answer:
         raise UnreadableAnswerError("the answer is JSON, but not of the API's form")
     records = document.get("RESPONSE")
     if isinstance(records, dict):
-        records = [records]
+        records = [records] if records else []
     return V2Answer(
         code=_whole_number(document.get("CODE")),
         message=_as_text(document.get("MESSAGE")),

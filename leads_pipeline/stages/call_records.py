@@ -26,6 +26,7 @@ def record_of_answer(response: RawResponse, waited_seconds: float) -> CallRecord
         total_records=response.total_records,
         response_id=response.response_id,
         run_id=response.run_id,
+        key_fingerprint=response.key_fingerprint,
     )
 
 
@@ -48,4 +49,5 @@ def record_without_answer(call: CallInFlight, message: str) -> CallRecord:
         total_records=None,
         response_id=call.response_id,
         run_id=call.holder,
+        key_fingerprint=call.key_fingerprint,
     )

@@ -52,6 +52,8 @@ def merge_pending(
             tables = {day: LEADS_ARROW_SCHEMA.empty_table() for day in empty}
             replacement.replace(tables, {"merged": []})
             replacement.clear()
+        still_pending = (answer.response_id for answer in workspace.catalog.unmerged(account))
+        workspace.normalized_files(account).remove_all_but(still_pending)
     merged = MergedAnswers(
         answers=tuple(answers),
         incoming=sum(result.incoming for result in results),
@@ -106,8 +108,6 @@ def _merge_batch(
     workspace.catalog.mark_merged(counts)
     reach("merge:ledger")
     replacement.clear()
-    for answer in answers:
-        workspace.normalized_files(account).remove(answer.response_id)
     return MergedAnswers(tuple(answers), incoming.num_rows, merged.num_rows - stored.num_rows, tuple(sorted(days)))
 
 

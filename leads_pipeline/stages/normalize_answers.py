@@ -6,6 +6,7 @@ from datetime import date
 
 from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart import v2
+from leads_pipeline.kill_points import reach
 from leads_pipeline.leads.frames import to_table
 from leads_pipeline.leads.normalize import AnswerFacts, normalize_answer
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
@@ -94,7 +95,9 @@ def _normalize(workspace: Workspace, answer: StoredAnswer) -> tuple[AnswerCounts
     workspace.quarantine_files(answer.account).keep(
         answer.response_id, answer.window.start, to_table(normalized.quarantine, QUARANTINE_ARROW_SCHEMA)
     )
+    reach("normalize:quarantine")
     workspace.normalized_files(answer.account).write(
         answer.response_id, to_table(normalized.leads, LEADS_ARROW_SCHEMA), counts
     )
+    reach("normalize:leads")
     return counts, normalized.unknown_fields, normalized.unknown_query_types

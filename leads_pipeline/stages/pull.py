@@ -89,6 +89,7 @@ def pull(workspace: Workspace, request: PullRequest, log: Callable[[str], None])
     granted = workspace.slots.request(_claim(request, window))
     if isinstance(granted, Wait):
         return _later(granted, window)
+    recover_calls(workspace, account, log)  # a killed call's slot may have lapsed only now, its answer stored
     window = _next_window(workspace, request)
     if window is None:
         workspace.slots.give_back(granted)

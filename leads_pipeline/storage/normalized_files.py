@@ -1,5 +1,6 @@
 """Normalised answers on their way to the merge: one Parquet file each, removed once its leads are in the tables."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,9 +67,12 @@ class NormalizedFiles:
         except (pa.ArrowException, OSError, KeyError, ValueError):
             return None  # it is made again from the raw response
 
-    def remove(self, response_id: str) -> None:
-        """Drop the file: the answer's leads are in the tables."""
-        self._path(response_id).unlink(missing_ok=True)
+    def remove_all_but(self, response_ids: Iterable[str]) -> None:
+        """Drop the files of all other answers: their leads are in the tables, also where a kill left the file."""
+        kept = {self._path(response_id).name for response_id in response_ids}
+        for path in self._folder.glob("[!.]*.parquet"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
 
     def _path(self, response_id: str) -> Path:
         return self._folder / f"{response_id}.parquet"

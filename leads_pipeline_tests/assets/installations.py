@@ -132,9 +132,7 @@ def materializations(result: dg.ExecuteInProcessResult, stage: str) -> dict[str,
     """Return the run's materializations of that stage: partition key to metadata values."""
     events = result.get_asset_materialization_events()
     found = [event.materialization for event in events if event.materialization.asset_key.path[-1] == stage]
-    return {
-        str(event.partition): {name: value.value for name, value in event.metadata.items()} for event in found
-    }
+    return {str(event.partition): {name: value.value for name, value in event.metadata.items()} for event in found}
 
 
 def failure_of(result: dg.ExecuteInProcessResult, account: str = "acme") -> tuple[str, dict[str, Any]]:

@@ -87,9 +87,7 @@ def test_the_numbers_in_the_metadata_are_the_truth(week: PulledWeek) -> None:
         0,
     )
     assert (leads["answers_merged"], leads["leads_new"], database["leads"]) == (1, len(true_leads), len(true_leads))
-    assert rows == {
-        day.isoformat(): sum(lead.query_time.date() == day for lead in true_leads) for day in WEEK
-    }
+    assert rows == {day.isoformat(): sum(lead.query_time.date() == day for lead in true_leads) for day in WEEK}
 
 
 def test_days_that_are_complete_make_no_call_and_are_materialized_again(
@@ -115,9 +113,7 @@ def test_a_run_that_asks_again_makes_one_more_call_and_no_duplicates(acme: Insta
     assert result.success
     assert [call.outcome for call in server.calls] == ["leads", "leads"]
     assert materializations(result, "leads")[keys_of(WEEK)[0]]["leads_new"] == 0
-    assert ids_in_database(acme.settings.database) == sorted(
-        lead.query_id for lead in server.truth(WEEK[0], WEEK[-1])
-    )
+    assert ids_in_database(acme.settings.database) == sorted(lead.query_id for lead in server.truth(WEEK[0], WEEK[-1]))
 
 
 def test_days_beyond_the_run_that_its_call_completed_are_reported_too(
@@ -134,12 +130,14 @@ def test_days_beyond_the_run_that_its_call_completed_are_reported_too(
 def test_runs_with_holes_and_overlaps_need_no_more_calls_than_windows(
     acme: Installation, server: FakeIndiaMart
 ) -> None:
-    days = days_ago(16, 3)  # two windows
+    """Days 4 and 5 bring 6 to 10 along, day 11 those up to yesterday; the last run needs no call of its own."""
+    days = days_ago(16, 3)
 
-    for some in (days[3:5], days[0:3], days[12:13], days[10:12], days[0:7], days[7:14]):
+    for some in (days[3:5], days[0:3], days[10:11], days[7:14]):
         assert acme.run(some).success
 
-    assert [call.outcome for call in server.calls] == ["leads"] * 3  # days 3-9, 0-2, 12-13 with 10-11 after them
+    windows = [(call.start.date(), call.end.date()) for call in server.calls]
+    assert windows == [(days[3], days[10]), (days[0], days[3]), (days[10], days_ago(0, 0)[0])]
     assert [day.state.value for day in acme.coverage(days)] == ["complete"] * 14
 
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from dagster import DagsterEventType
 
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
+from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotTimes, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline_tests.assets.installations import (
     ACME_KEY,
@@ -42,11 +42,15 @@ def restarts_of(installation: Installation, result: dg.ExecuteInProcessResult, s
 
 
 def test_a_closed_slot_is_a_wait_that_ends_in_success(acme: Installation, server: FakeIndiaMart) -> None:
-    acme.run(WEEK)
-    result = acme.run(WEEK, again=True)
+    seconds = 3.0
+    other_tool = Claim(key_fingerprint(ACME_KEY), "another tool", SlotTimes(seconds, timeout=0.0, block=0.0))
+    granted = acme.workspace.slots.request(other_tool)
 
+    result = acme.run(WEEK)
+
+    assert isinstance(granted, Granted)
     assert result.success
-    assert not server.refused_calls
+    assert [call.outcome for call in server.calls] == ["leads"]
     assert len(waits_of(acme, result)) == len(restarts_of(acme, result)) >= 1
     messages = [entry.message for entry in acme.instance.all_logs(result.run_id)]
     assert any("waits for its slot" in message and "Next try at" in message for message in messages)
@@ -56,7 +60,7 @@ def test_a_wait_holds_no_pool_slot_and_a_call_does(tmp_path: Path) -> None:
     """With pools of one place, as installations have them, a waiting run must not keep another from its turn."""
     with strict_server(WAIT_SECONDS) as server, stored_instance(tmp_path / "dagster") as instance:
         acme = Installation(settings_of(tmp_path, account(server, interval=WAIT_SECONDS)), instance)
-        assert acme.run(WEEK).success
+        server.inject("server_error")  # its repetition waits for the next slot
         server.inject("slow", seconds=1.0)
         seen: list[tuple[float, bool]] = []
         done = threading.Event()
@@ -69,7 +73,7 @@ def test_a_wait_holds_no_pool_slot_and_a_call_does(tmp_path: Path) -> None:
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            result = acme.run(NEXT_WEEK)
+            result = acme.run(WEEK)
         finally:
             done.set()
             watcher.join()
@@ -82,8 +86,8 @@ def test_a_wait_holds_no_pool_slot_and_a_call_does(tmp_path: Path) -> None:
     calling = [claimed for at, claimed in seen if restart + 0.3 < at < restart + 0.8]
     assert waiting
     assert not any(waiting)
-    assert all(calling)
     assert calling
+    assert all(calling)
 
 
 @pytest.mark.parametrize(
@@ -133,25 +137,30 @@ def test_days_out_of_reach_fail_without_a_call(acme: Installation, server: FakeI
     assert "last 365 days only" in sentence
 
 
-def test_answers_of_another_origin_are_refused_before_a_call(
-    acme: Installation, server: FakeIndiaMart
-) -> None:
+def test_answers_of_another_origin_are_refused_before_a_call(acme: Installation, server: FakeIndiaMart) -> None:
     acme.run(WEEK)
     elsewhere = account(server)
     elsewhere = replace(elsewhere, origin="https://mapi.indiamart.com")
 
-    sentence, _ = failure_of(
-        Installation(replace(acme.settings, accounts=(elsewhere,)), acme.instance).run(NEXT_WEEK)
-    )
+    sentence, _ = failure_of(Installation(replace(acme.settings, accounts=(elsewhere,)), acme.instance).run(NEXT_WEEK))
 
     assert len(server.calls) == 1
     assert "can't mix" in sentence
     assert server.origin in sentence
 
 
-@pytest.mark.parametrize("fault", ["server_error", "html_200", "truncated_json", "soft_429", "reset"])
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("server_error", Outcome.SERVER_ERROR),
+        ("html_200", Outcome.UNREADABLE),
+        ("truncated_json", Outcome.UNREADABLE),
+        ("soft_429", Outcome.RATE_LIMITED),
+        ("reset", Outcome.UNREACHABLE),
+    ],
+)
 def test_a_passing_failure_is_tried_five_times_and_then_fails(
-    acme: Installation, server: FakeIndiaMart, fault: str
+    acme: Installation, server: FakeIndiaMart, fault: str, outcome: Outcome
 ) -> None:
     server.inject(fault, times=6)
 
@@ -162,7 +171,8 @@ def test_a_passing_failure_is_tried_five_times_and_then_fails(
     assert [call.fault for call in server.calls] == [fault] * 5
     assert not server.refused_calls
     assert len(waits_of(acme, result)) >= 4
-    assert sentence.startswith("5 calls of this run failed, the last with: ")
+    assert "after 5 failed calls" in sentence
+    assert outcome.rule.sentence in sentence
     assert [day.fetched for day in acme.coverage(WEEK)] == [False] * 7
 
 
@@ -184,35 +194,26 @@ def test_a_block_is_waited_out(acme: Installation, server: FakeIndiaMart) -> Non
     assert [call.fault for call in server.calls] == ["hard_429", None]
 
 
-@pytest.fixture
-def two_accounts(tmp_path: Path) -> Iterator[tuple[FakeIndiaMart, Installation]]:
-    interval = WAIT_SECONDS
-    with strict_server(interval) as server, dg.DagsterInstance.ephemeral() as instance:
+def test_the_waits_of_two_accounts_in_one_run_overlap(tmp_path: Path) -> None:
+    with strict_server(WAIT_SECONDS) as server, dg.DagsterInstance.ephemeral() as instance:
         accounts = (
-            account(server, interval=interval),
-            account(server, name="bharat", key=BHARAT_KEY, interval=interval),
+            account(server, interval=WAIT_SECONDS),
+            account(server, name="bharat", key=BHARAT_KEY, interval=WAIT_SECONDS),
         )
-        yield server, Installation(settings_of(tmp_path, *accounts), instance)
+        both = Installation(settings_of(tmp_path, *accounts), instance)
+        server.inject("server_error", times=2)  # each account's first call, so that each waits for its next slot
+        result = both.run_all_accounts(WEEK)
 
-
-def test_the_waits_of_two_accounts_in_one_run_overlap(two_accounts: tuple[FakeIndiaMart, Installation]) -> None:
-    server, both = two_accounts
-    assert both.run_all_accounts(WEEK).success
-
-    result = both.run_all_accounts(NEXT_WEEK)
-    (acme_waits,), (acme_goes_on,) = waits_of(both, result), restarts_of(both, result)
-    bharat_waits, bharat_goes_on = (
-        times(both, result, "bharat__raw_responses")[0] for times in (waits_of, restarts_of)
-    )
-
-    assert result.success
-    assert not server.refused_calls
-    assert len(server.calls) == 4
-    overlap = min(acme_goes_on, bharat_goes_on) - max(acme_waits, bharat_waits)
+        assert result.success
+        (acme_waits,), (acme_goes_on,) = waits_of(both, result), restarts_of(both, result)
+        (bharat_waits,), (bharat_goes_on,) = (
+            times(both, result, "bharat__raw_responses") for times in (waits_of, restarts_of)
+        )
     both_waits = (acme_goes_on - acme_waits) + (bharat_goes_on - bharat_waits)
     from_first_to_last = max(acme_goes_on, bharat_goes_on) - min(acme_waits, bharat_waits)
-    assert overlap > 0
-    assert from_first_to_last < 0.75 * both_waits
+
+    assert [call.outcome for call in server.calls] == ["fault", "fault", "leads", "leads"]
+    assert from_first_to_last < 0.75 * both_waits  # about one wait, not two
 
 
 def test_a_dead_key_of_one_account_stops_nobody_else(server: FakeIndiaMart, tmp_path: Path) -> None:

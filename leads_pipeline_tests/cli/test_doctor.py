@@ -159,6 +159,12 @@ def test_known_names_and_other_programs_names_are_passed_over(installation: Inst
     assert check(installation, "names of settings").level == "ok"
 
 
+def test_the_mark_that_windows_editors_put_before_the_first_name_is_no_slip(installation: Installation) -> None:
+    (installation.root / ".env").write_text(f"INDIAMART_CRM_KEY={KEY}\n", encoding="utf-8-sig")
+    assert check(installation, "names of settings").level == "ok"
+    assert check(installation, "CRM key of indiamart").level == "ok"
+
+
 def test_an_unwritable_data_folder_is_a_problem(installation: Installation) -> None:
     installation.set_key()
     installation.data_dir.touch()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leads_pipeline.days import ONE_DAY, day_of, day_start, utc_now
-from leads_pipeline.indiamart.call_slot import key_fingerprint
+from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotTimes, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline_tests.cli.installation import KEY, RUN_ID, Installation
 
@@ -156,6 +156,17 @@ def test_who_waits_is_listed_in_the_order_of_their_turns(installation: Installat
     text = installation.leads("status").text
     assert "1. run aaaaaaaa, due " in text
     assert "for days from 2026-11-01" in text
+
+
+def test_a_call_under_way_shows_who_holds_the_slot(installation: Installation) -> None:
+    installation.set_key()
+    claim = Claim(key_fingerprint(KEY), RUN_ID, SlotTimes(310.0, 60.0, 930.0))
+    assert isinstance(installation.workspace.slots.request(claim), Granted)
+    slot = facts(installation)["next_free_slot"]
+    assert isinstance(slot, dict)
+    assert (slot["holder"], slot["reason"]) == (RUN_ID, "a call is under way")
+    assert 360 < slot["seconds_left"] <= 370
+    assert f"a call is under way, held by run {RUN_ID[:8]}" in installation.leads("status").text
 
 
 def test_nothing_is_written_and_the_key_is_not_shown(installation: Installation, today: date) -> None:

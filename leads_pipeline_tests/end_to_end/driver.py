@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -26,7 +26,7 @@ from leads_pipeline.stages.normalize_answers import normalize_pending
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.pull import PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
-from leads_pipeline_tests.storage.children import CONTEXT, ONE_THREAD, start
+from leads_pipeline_tests.storage.children import CONTEXT, ONE_THREAD, become, start
 
 ACCOUNT = "acme"
 KEY = "e2e/Key+that-opens-the-fake-server-only=="
@@ -35,6 +35,7 @@ TIMEOUT_SECONDS = 2.0
 SEED = 11
 LEADS_PER_DAY = 6.0
 _GIVE_UP_SECONDS = 60.0
+_PAUSE_SECONDS = 0.03  # of a reader between two looks: it shares two cores with what it watches
 
 CONTEXT.set_forkserver_preload(["leads_pipeline_tests.storage.children", __name__])
 
@@ -67,13 +68,14 @@ class Installation:
 
     data_dir: Path
     api_url: str
+    name: str = ACCOUNT
     origin: str = "fake-indiamart"
     group: str | None = None
 
     @property
     def account(self) -> Account:
         return Account(
-            name=ACCOUNT,
+            name=self.name,
             api_url=self.api_url,
             key=KEY,
             call_interval_seconds=INTERVAL_SECONDS,
@@ -92,7 +94,7 @@ class Installation:
 
     def copied_to(self, data_dir: Path, api_url: str) -> "Installation":
         shutil.copytree(self.data_dir, data_dir, symlinks=True)
-        return Installation(data_dir, api_url, self.origin, self.group)
+        return replace(self, data_dir=data_dir, api_url=api_url)
 
     def stored_bodies(self) -> list[str]:
         """The names of the answers whose bytes are on the disk."""
@@ -115,21 +117,23 @@ def run_week(installation: Installation, week: Week, *, again: bool = False) -> 
         if time.monotonic() > deadline:
             raise TimeoutError(f"the run still waits: {result.reason}")
         time.sleep(result.seconds)
-    normalize_pending(workspace, ACCOUNT, week.days, _ignore)
-    merge_pending(workspace, ACCOUNT, week.days, _ignore)
+    normalize_pending(workspace, installation.name, week.days, _ignore)
+    merge_pending(workspace, installation.name, week.days, _ignore)
     publish_tables(workspace, _ignore)
 
 
-def run_weeks(installation: Installation, weeks: Sequence[Week], kill_at: str = "") -> None:
+def run_weeks(installation: Installation, weeks: Sequence[Week], kill_at: str, again: bool) -> None:
     """The runs of several weeks in a row; the process kills itself at the named point."""
     os.environ["LEADS_KILL_AT"] = kill_at
     for week in weeks:
-        run_week(installation, week)
+        run_week(installation, week, again=again)
 
 
-def start_run(installation: Installation, weeks: Sequence[Week], kill_at: str = "") -> ForkServerProcess:
+def start_run(
+    installation: Installation, weeks: Sequence[Week], kill_at: str = "", *, again: bool = False
+) -> ForkServerProcess:
     """The same in a child."""
-    return start(run_weeks, installation, weeks, kill_at)
+    return start(run_weeks, installation, weeks, kill_at, again)
 
 
 def wait_for(process: ForkServerProcess) -> int | None:
@@ -138,15 +142,15 @@ def wait_for(process: ForkServerProcess) -> int | None:
     return process.exitcode
 
 
-def run_to_the_end(installation: Installation, weeks: Sequence[Week]) -> None:
+def run_to_the_end(installation: Installation, weeks: Sequence[Week], *, again: bool = False) -> None:
     """A run in a child, which must end well."""
-    code = wait_for(start_run(installation, weeks))
+    code = wait_for(start_run(installation, weeks, again=again))
     assert code == 0, f"the clean run ended with {code}"
 
 
-def run_killed_at(installation: Installation, weeks: Sequence[Week], kill_at: str) -> None:
+def run_killed_at(installation: Installation, weeks: Sequence[Week], kill_at: str, *, again: bool = False) -> None:
     """A run in a child that must die at the named point."""
-    code = wait_for(start_run(installation, weeks, kill_at))
+    code = wait_for(start_run(installation, weeks, kill_at, again=again))
     assert code == -signal.SIGKILL, f"the run was to be killed at {kill_at} and ended with {code}"
 
 
@@ -169,7 +173,12 @@ SELECT (SELECT count(*) FROM leads),
 def published_state(link: Path) -> PublishedState:
     """Open the published database the way an analyst does, and say what is in it."""
     with duckdb.connect(str(link), read_only=True, config=ONE_THREAD) as connection:
-        leads, ids, in_coverage = connection.execute(_STATE_SQL).fetchall()[0]
+        return state_of(connection)
+
+
+def state_of(connection: duckdb.DuckDBPyConnection) -> PublishedState:
+    """What an open database shows."""
+    leads, ids, in_coverage = connection.execute(_STATE_SQL).fetchall()[0]
     return PublishedState(leads, hashlib.sha256(ids.encode()).hexdigest(), in_coverage)
 
 
@@ -197,13 +206,57 @@ def watch(link: Path, pipe: Any) -> None:
     stopping = False
     pipe.send("ready")
     while not stopping:
-        stopping = pipe.poll(0.01)
+        stopping = pipe.poll(_PAUSE_SECONDS)
         opens += 1
         try:
             states.add(published_state(link))
         except (duckdb.Error, OSError) as error:
             errors.append(f"{type(error).__name__}: {error}")
     pipe.send(Observed(frozenset(states), tuple(errors), opens))
+
+
+def hold_on(link: Path, pipe: Any) -> None:
+    """Open the published database once and look again and again; sends like `watch`."""
+    states: set[PublishedState] = set()
+    looks = 0
+    stopping = False
+    with duckdb.connect(str(link), read_only=True, config=ONE_THREAD) as connection:
+        pipe.send("ready")
+        while not stopping:
+            stopping = pipe.poll(_PAUSE_SECONDS)
+            looks += 1
+            states.add(state_of(connection))
+    pipe.send(Observed(frozenset(states), (), looks))
+
+
+def write_into_a_version(link: Path, pipe: Any) -> None:
+    """Override the mode of the live version, empty its leads, hold it open; write more when told to.
+
+    Sends whether a `.wal` lies beside it, then how many rows its own table has.
+    """
+    version = link.resolve()
+    version.chmod(0o600)
+    with duckdb.connect(str(link), config=ONE_THREAD) as connection:
+        connection.execute("DELETE FROM leads").fetchall()
+        connection.execute("CREATE TABLE notes AS SELECT 1 AS note").fetchall()
+        pipe.send(version.with_name(f"{version.name}.wal").exists())
+        while True:
+            pipe.recv()
+            connection.execute("INSERT INTO notes VALUES (2)").fetchall()
+            pipe.send(connection.execute("SELECT count(*) FROM notes").fetchall()[0][0])
+
+
+def open_as(link: Path, user: int, group: int, pipe: Any) -> None:
+    """Open as another user, for writing and then for reading; send what came of each and the seconds it took."""
+    become(user, group)
+    began = time.monotonic()
+    try:
+        with duckdb.connect(str(link), config=ONE_THREAD):
+            outcome = "opened"
+    except duckdb.Error as error:
+        outcome = type(error).__name__
+    pipe.send((outcome, time.monotonic() - began))
+    pipe.send(published_state(link))
 
 
 def _ignore(_: str) -> None:

@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from leads_pipeline_tests.end_to_end.driver import BASE_WEEK, Installation, fake_server, run_to_the_end
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """An installation with one week pulled and published; tests copy it and leave it alone."""
+    with fake_server() as server:
+        installation = Installation(tmp_path_factory.mktemp("base") / "data", server.url)
+        run_to_the_end(installation, [BASE_WEEK])
+    return installation
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"

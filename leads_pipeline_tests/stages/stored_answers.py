@@ -1,0 +1,71 @@
+"""Answers put into an installation's store as if an earlier run had pulled them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from leads_pipeline.fake_indiamart.answers import leads_answer
+from leads_pipeline.fake_indiamart.draws import Draws
+from leads_pipeline.fake_indiamart.truth import TrueLead
+from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.windows import Window
+from leads_pipeline.secret_values import SecretMasker
+from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.raw import RawResponse, ResponseName, sha256_of
+from leads_pipeline_tests.support import answer_body
+
+
+def store_records(
+    workspace: Workspace,
+    window: Window,
+    records: Sequence[Any],
+    sent_at: datetime,
+    *,
+    received_at: datetime | None = None,
+    source_api: str = "v2",
+) -> RawResponse:
+    """Store an answer with these records, by default received the moment it was sent; it is not in the catalogue."""
+    return store_body(workspace, window, answer_body(records=records), sent_at, received_at or sent_at, source_api)
+
+
+def store_leads(workspace: Workspace, window: Window, leads: Sequence[TrueLead], sent_at: datetime) -> RawResponse:
+    """Store the answer with these leads that the fake IndiaMART would have given, and enter it in the catalogue."""
+    body = leads_answer(leads, Draws(str(window))).encoded()
+    response = store_body(workspace, window, body, sent_at, sent_at, "v2")
+    workspace.catalog.add(response)
+    return response
+
+
+def store_body(
+    workspace: Workspace, window: Window, body: bytes, sent_at: datetime, received_at: datetime, source_api: str
+) -> RawResponse:
+    """Store these bytes as an answer with its sidecar."""
+    account = workspace.settings.accounts[0]
+    name = ResponseName(account.name, source_api, window, sent_at)
+    judgement = v2.judge(body, 200, SecretMasker([account.key]))
+    response = RawResponse(
+        response_id=name.response_id,
+        account=account.name,
+        source_api=source_api,
+        origin=account.origin,
+        window_start=window.start,
+        window_end=window.end,
+        sent_at=sent_at,
+        received_at=received_at,
+        server_date=None,
+        latency_seconds=0.0,
+        http_status=200,
+        code=judgement.code,
+        message=judgement.message,
+        total_records=judgement.total_records,
+        records=judgement.records,
+        outcome=judgement.outcome,
+        sha256=sha256_of(body),
+        body_bytes=len(body),
+        run_id="an-earlier-run",
+        key_fingerprint="",
+        key_masked=False,
+    )
+    workspace.raw.write_body(name, body)
+    workspace.raw.write_sidecar(response)
+    return response
