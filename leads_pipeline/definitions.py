@@ -4,9 +4,10 @@ import warnings
 
 import dagster as dg
 
+from leads_pipeline.alert_sensors import build_alert_sensors
 from leads_pipeline.assets import build_account_assets
 from leads_pipeline.checks import build_coverage_check
-from leads_pipeline.jobs import build_pull_job
+from leads_pipeline.jobs import build_pull_job, replay_job
 from leads_pipeline.schedules import build_schedules
 from leads_pipeline.sensors import build_gap_sensor
 from leads_pipeline.settings import Settings, load_settings
@@ -16,7 +17,8 @@ from leads_pipeline.stages.workspace import Workspace
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of an installation, over one workspace.
 
-    Per account: four assets, the check of its coverage, a job, two schedules and a gap sensor.
+    Per account: four assets, the check of its coverage, a job, two schedules and a gap sensor; for all the replay
+    and the sensors that alert people.
     """
     workspace = Workspace(settings)
     workspace.prepare()
@@ -28,9 +30,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         asset_checks=[build_coverage_check(account) for account in settings.accounts],
-        jobs=[job for _, job in jobs],
+        jobs=[*(job for _, job in jobs), replay_job],
         schedules=[schedule for account, job in jobs for schedule in build_schedules(account, job, workspace)],
-        sensors=[build_gap_sensor(account, job, workspace) for account, job in jobs],
+        sensors=[
+            *(build_gap_sensor(account, job, workspace) for account, job in jobs),
+            *build_alert_sensors(workspace),
+        ],
         resources={"workspace": workspace},
         executor=dg.in_process_executor,
     )

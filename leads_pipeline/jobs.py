@@ -15,14 +15,28 @@ Dagster can retry in three ways, and each has one use here:
   slot that the dead process used stays used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import dagster as dg
 
+from leads_pipeline.assets.border import stage_border
 from leads_pipeline.settings import Account
+from leads_pipeline.stages.replay import (
+    Replayed,
+    ReplayRequest,
+    accounts_to_replay,
+    days_to_replay,
+    replay,
+)
+from leads_pipeline.stages.replay_scratch import ReplayError
+from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.storage.errors import StorageError
+from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
 ACCOUNT_TAG = "leads/account"
+REPLAY_JOB = "replay"
+_COUNTS = frozenset({"missing", "extra", "changed"})
 
 
 def pull_job_name(account: str) -> str:
@@ -37,6 +51,82 @@ def build_pull_job(account: Account) -> dg.JobDefinition:
         selection=dg.AssetSelection.groups(account.name),
         description=f"Pull days of account `{account.name}`: one call at most, then normalise, merge and publish.",
     )
+
+
+class ReplayConfig(dg.Config):
+    """What an operator may decide for one replay."""
+
+    account: str = ""
+    """The account to replay; empty for every account."""
+    first: str = ""
+    """The first day, YYYY-MM-DD, in India; empty for all days."""
+    last: str = ""
+    """The last day, included."""
+    check: bool = False
+    """Only compare; the run fails if anything differs."""
+
+
+@dg.op(
+    description=(
+        "Rebuild leads, quarantine and tables from the raw responses, without any call, compare them with what "
+        "stands, row for row, and replace what differs."
+    )
+)
+def replay_raw_responses(
+    context: dg.OpExecutionContext, config: ReplayConfig, workspace: dg.ResourceParam[Workspace]
+) -> None:
+    """Replay one account after the other; fail without a retry, for what is in the way is there a minute later too."""
+    context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process(workspace.settings.state_dir)})
+    try:
+        with stage_border():
+            first, last = days_to_replay(config.first, config.last)
+            names = [config.account] if config.account else accounts_to_replay(workspace)
+            requests = [ReplayRequest(name, first, last, config.check) for name in names]
+            results = [replay(workspace, request, context.log.info) for request in requests]
+    except (ReplayError, StorageError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    metadata = _replay_metadata(results)
+    if config.check and any(result.differences for result in results):
+        text = "What stands is not what the raw responses give. A replay without `check` replaces it."
+        raise dg.Failure(text, metadata=metadata, allow_retries=False)
+    context.add_output_metadata(metadata)
+
+
+def _replay_metadata(results: Sequence[Replayed]) -> dict[str, dg.MetadataValue]:
+    """Return the counts of a replay, and the days that differed: rows and names of columns, never a value."""
+    columns = ("account", "where", "day", "missing", "extra", "changed", "columns")
+    records = [
+        dg.TableRecord(
+            {
+                "account": one.account,
+                "where": one.layer,
+                "day": one.day.isoformat(),
+                "missing": one.rows.missing,
+                "extra": one.rows.extra,
+                "changed": one.rows.changed,
+                "columns": ", ".join((*one.rows.columns, *filter(None, [one.rows.note]))),
+            }
+        )
+        for result in results
+        for one in result.differences
+    ]
+    return {
+        "answers": dg.MetadataValue.int(sum(result.answers for result in results)),
+        "leads": dg.MetadataValue.int(sum(result.leads for result in results)),
+        "days_replaced": dg.MetadataValue.int(sum(len(result.days_replaced) for result in results)),
+        "differences": dg.MetadataValue.table(
+            records, dg.TableSchema([dg.TableColumn(name, "int" if name in _COUNTS else "string") for name in columns])
+        ),
+    }
+
+
+@dg.job(
+    name=REPLAY_JOB,
+    description="Rebuild the tables of every account, or of one, from the raw responses, and replace what differs.",
+)
+def replay_job() -> None:
+    """Replay; its one op takes `account`, `first`, `last` and `check`."""
+    replay_raw_responses()
 
 
 def pull_request(

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from leads_pipeline.alert_urls import AlertUrl, parse_alert_urls
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.demo_setup import DEMO_INTERVAL_SECONDS, DEMO_KEY, DemoSetup
 from leads_pipeline.indiamart.v2 import DEFAULT_URL
@@ -51,6 +52,18 @@ def _http_url(value: str) -> str:
         raise ValueError("expected an address without parameters or a user name")
     if parts.port == 0:  # reading a port that is none raises ValueError
         raise ValueError("expected a port above 0")
+    return value
+
+
+def _ui_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("expected the address of Dagster's UI as people open it, such as http://127.0.0.1:3000")
+    return value
+
+
+def _alert_urls(value: SecretStr) -> SecretStr:
+    parse_alert_urls(value.get_secret_value())  # raises ValueError, without showing an address
     return value
 
 
@@ -90,6 +103,8 @@ class _Environment(BaseModel):
     leads_intraday_minutes: int = Field(180, ge=1, le=MINUTES_PER_DAY)
     leads_lookback_days: int = Field(1, ge=0, lt=MAX_WINDOW.days)
     leads_schedules_on: bool = False
+    leads_alert_urls: Annotated[SecretStr, AfterValidator(_alert_urls)] = SecretStr("")
+    leads_ui_url: Annotated[str, AfterValidator(_ui_url)] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,10 @@ class Settings:
     """How many days before today each of those polls asks for as well, for leads that come late."""
     schedules_on: bool = False
     """Whether schedules and gap sensors run without being switched on in the UI; never those of the demo."""
+    alert_urls: tuple[AlertUrl, ...] = ()
+    """Where alerts go; without any they show in the UI, in `leads alerts list` and in the table `alerts` only."""
+    ui_url: str | None = None
+    """Address of Dagster's UI, for the links in alerts."""
 
     @property
     def state_dir(self) -> Path:
@@ -203,6 +222,8 @@ def load_settings(root: Path | None = None) -> Settings:
         _checked_intraday(values),
         values.leads_lookback_days,
         values.leads_schedules_on,
+        parse_alert_urls(values.leads_alert_urls.get_secret_value()),
+        values.leads_ui_url,
     )
 
 

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,4 +30,4 @@ def test_both_ends_of_a_day_agree_with_the_day_that_moments_lie_in(day: date) ->
 def test_ranges_hold_exactly_the_days_and_never_touch(days: set[date]) -> None:
     ranges = contiguous_ranges(list(days))
     assert [day for first, last in ranges for day in days_between(first, last)] == sorted(days)
-    assert all((later[0] - earlier[1]).days > 1 for earlier, later in zip(ranges, ranges[1:], strict=False))
+    assert all((later[0] - earlier[1]).days > 1 for earlier, later in pairwise(ranges))

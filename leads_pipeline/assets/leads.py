@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from leads_pipeline.assets.border import stage_border
 from leads_pipeline.assets.partitions import (
     BACKFILL_POLICY,
     coverage_metadata,
@@ -45,12 +46,14 @@ def build_leads(account: Account, days: dg.DailyPartitionsDefinition) -> dg.Asse
     )
     def leads(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[None]:
         own = run_days(context)
-        merged = merge_pending(workspace, account.name, own, context.log.info)
-        coverage = workspace.coverage(account.name, {*own, *merged.days_written}, utc_now())
-        metadata: dict[date, dict[str, Any]] = coverage_metadata(coverage)
-        files = workspace.lead_files(account.name)
-        for day, facts in metadata.items():
-            facts["dagster/partition_row_count"] = files.read([day]).num_rows
+        with stage_border():
+            merged = merge_pending(workspace, account.name, own, context.log.info)
+            coverage = workspace.coverage(account.name, {*own, *merged.days_written}, utc_now())
+            metadata: dict[date, dict[str, Any]] = coverage_metadata(coverage)
+            files = workspace.lead_files(account.name)
+            for day, facts in metadata.items():
+                facts["dagster/partition_row_count"] = files.read([day]).num_rows
+            preview = _preview(files.read(own), own)
         report_days(context, metadata, [day.day for day in coverage if day.state is DayState.COMPLETE])
         return dg.MaterializeResult(
             metadata={
@@ -58,7 +61,7 @@ def build_leads(account: Account, days: dg.DailyPartitionsDefinition) -> dg.Asse
                 "leads_received": merged.incoming,
                 "leads_new": merged.new,
                 "days_written": len(merged.days_written),
-                "preview": _preview(files.read(own), own),
+                "preview": preview,
             }
         )
 

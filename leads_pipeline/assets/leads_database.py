@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from leads_pipeline.assets.border import stage_border
 from leads_pipeline.assets.partitions import BACKFILL_POLICY, report_days, run_days
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.publish_tables import publish_tables
@@ -20,14 +21,15 @@ def build_leads_database(account: Account, days: dg.DailyPartitionsDefinition) -
         deps=[dg.AssetKey([account.name, "leads"])],
         kinds={"duckdb"},
         description=(
-            "The tables `leads`, `quarantine`, `api_calls` and `coverage` in data/leads.duckdb. It follows the "
-            "Parquet files and is published as a new version behind a link: readers are never in the way."
+            "The tables `leads`, `quarantine`, `api_calls`, `coverage` and `alerts` in data/leads.duckdb. It follows "
+            "the Parquet files and is published as a new version behind a link: readers are never in the way."
         ),
     )
     def leads_database(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
-        published = publish_tables(workspace, context.log.info)
+        with stage_border():
+            published = publish_tables(workspace, context.log.info)
         changed = {changed.day for changed in published.changed_days if changed.account == account.name}
         report_days(context, {}, changed - {*run_days(context)})
         return dg.MaterializeResult(

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from leads_pipeline.assets.border import stage_border
 from leads_pipeline.assets.partitions import BACKFILL_POLICY, report_days, run_days, table_schema
 from leads_pipeline.leads.schema import LEAD_COLUMNS
 from leads_pipeline.settings import Account
@@ -30,7 +31,8 @@ def build_normalized_leads(account: Account, days: dg.DailyPartitionsDefinition)
     def normalized_leads(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
-        result = normalize_pending(workspace, account.name, run_days(context), context.log.info)
+        with stage_border():
+            result = normalize_pending(workspace, account.name, run_days(context), context.log.info)
         asked = {day for answer in result.answers if answer.outcome.rule.covers for day in answer.window.days}
         report_days(context, {}, asked)
         if result.unknown_fields:

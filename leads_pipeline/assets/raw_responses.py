@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from leads_pipeline.assets.border import stage_border
 from leads_pipeline.assets.partitions import (
     BACKFILL_POLICY,
     coverage_metadata,
@@ -50,9 +51,10 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         context: dg.AssetExecutionContext, config: PullConfig, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
         tag_process(context, workspace)
-        request = PullRequest(account, run_days(context), context.run_id, config.again, config.priority)
+        request = PullRequest(account, run_days(context), context.run.run_id, config.again, config.priority)
         try:
-            result = pull(workspace, request, context.log.info)
+            with stage_border():
+                result = pull(workspace, request, context.log.info)
         except PullFailedError as error:
             metadata = {"outcome": error.outcome.value} if error.outcome else {}
             raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
@@ -69,7 +71,7 @@ def tag_process(context: dg.AssetExecutionContext, workspace: Workspace) -> None
     """Tie the run to its process, so that whoever comes next can tell a run that waits from one whose process died."""
     process = this_process(workspace.settings.state_dir)
     if context.run.tags.get(PROCESS_TAG) != process:
-        context.instance.add_run_tags(context.run_id, {PROCESS_TAG: process})
+        context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: process})
 
 
 def _report(

@@ -1,5 +1,6 @@
 """The `leads` command. Imports stay inside the commands, so that `leads --help` answers at once."""
 
+import logging
 import sys
 from typing import Annotated
 
@@ -21,6 +22,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+alerts_app = typer.Typer(
+    help="See what is wrong now, and try out whether alerts arrive.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(alerts_app, name="alerts")
 
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Account to work on.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -73,6 +79,26 @@ def pull(
     from leads_pipeline.cli.pull import run_pull
 
     run_pull(account, first, last, again=again, dry_run=dry_run)
+
+
+@app.command()
+def replay(
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India. Default: all days.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only compare; exit code 1 if anything differs.")] = False,
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Account. Default: every account.")] = None,
+) -> None:
+    """Rebuild leads, quarantine and tables from the raw responses, without any call, and replace what differs.
+
+    What stands must equal what the raw responses give, row for row; --check only tells whether it does, and where
+    not. Use it after an update of this program, or when files were lost or changed. No lead is ever given up: if
+    raw responses are missing, nothing is replaced.
+    """
+    from leads_pipeline.cli.replay import run_replay
+
+    run_replay(account, first, last, check=check)
 
 
 @app.command()
@@ -137,8 +163,28 @@ def doctor(as_json: JsonOption = False) -> None:
     run_doctor(as_json=as_json)
 
 
+@alerts_app.command("test")
+def alerts_test(as_json: JsonOption = False) -> None:
+    """Send one test message to every address of LEADS_ALERT_URLS, and say whether it was taken."""
+    from leads_pipeline.cli.alerts import send_test
+
+    send_test(as_json=as_json)
+
+
+@alerts_app.command("list")
+def alerts_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also what is over.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is wrong now: since when, what it means, what to do, and how many messages went out about it."""
+    from leads_pipeline.cli.alerts import list_alerts
+
+    list_alerts(everything=everything, as_json=as_json)
+
+
 def main() -> None:
     """Run the command; turn the program's errors into one clear text and an exit code."""
+    logging.getLogger("leads_pipeline").addHandler(logging.NullHandler())  # a command says in its own words what is up
     with report_errors():
         app()
     sys.exit(0)

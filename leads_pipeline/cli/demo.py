@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from dagster import RunsFilter
+from dagster import DagsterRun
 from rich.console import Console
 from rich.table import Table
 
@@ -81,13 +81,32 @@ def remove_demo() -> None:
     setup_file(settings.state_dir).unlink(missing_ok=True)
     if settings.database.exists():
         publish_tables(workspace, lambda _: None, rebuild=True)
+        _remove_old_versions(settings)
     console.print("The demo is removed.")
+
+
+def _remove_old_versions(settings: Settings) -> None:
+    """Remove the published versions from before the removal; who has one open keeps it until they close it."""
+    current = settings.database.resolve()
+    for path in (settings.data_dir / "published").glob("*.duckdb*"):  # with what a client left beside it
+        if not path.name.startswith(current.name):
+            path.unlink()
+
+
+def _is_of_demo(run: DagsterRun) -> bool:
+    if run.asset_selection:  # a run that a backfill made, of this account alone
+        return all(key.path[0] == DEMO_ACCOUNT for key in run.asset_selection)
+    return run.job_name == pull_job_name(DEMO_ACCOUNT)
 
 
 def _remove_runs(settings: Settings) -> None:
     with open_instance(settings) as instance:
-        for run in instance.get_runs(RunsFilter(job_name=pull_job_name(DEMO_ACCOUNT))):
-            instance.delete_run(run.run_id)
+        for run in instance.get_runs():
+            if _is_of_demo(run):
+                instance.delete_run(run.run_id)
+                instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+                for path in (settings.dagster_home / "history" / "runs").glob(f"{run.run_id}.db*"):
+                    path.unlink()  # deleting a run's events leaves its empty database
         keys = [key for key in instance.all_asset_keys() if key.path[0] == DEMO_ACCOUNT]
         if keys:
             instance.wipe_assets(keys)

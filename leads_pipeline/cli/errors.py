@@ -29,7 +29,8 @@ def report_errors() -> Iterator[None]:
 
         if isinstance(error, SettingsError):
             _stop(str(error), USAGE)
-        if isinstance(error, RuntimeError | OSError) and type(error).__module__.startswith("leads_pipeline"):
+        is_own = isinstance(error, RuntimeError) and type(error).__module__.startswith("leads_pipeline")
+        if is_own or isinstance(error, OSError):  # the system's own words name paths, never a value
             _stop(str(error), FAILED)
         raise
 

@@ -1,11 +1,13 @@
 """`leads pull`: days to windows, each window a real Dagster run in this process, with a progress bar."""
 
+import builtins
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo  # part of dagster itself
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
@@ -172,6 +174,8 @@ def _run(settings: Settings, plan: PullPlan, *, again: bool, console: Console) -
             progress.update(task, description=f"{first} to {last}")
             _run_window(job, instance, settings, plan.account, (first, last), again=again)
             done += 1
+            if not console.is_terminal:
+                console.print(f"{first} to {last}: done, {done} of {done + len(ranges)}.")
             ranges = ranges or _still_lacking(settings, plan, again=again)
             left = len(ranges) * (plan.account.call_interval_seconds + _SECONDS_PER_RUN)
             ends_at = utc_now() + timedelta(seconds=left)
@@ -226,9 +230,20 @@ def _failure(result: dg.ExecuteInProcessResult) -> CommandError:
         if failure is not None and failure.description:
             outcome = failure.metadata.get("outcome")
             return CommandError(failure.description, _exit_code(outcome.value if outcome else None))
-        kind = data.error.cls_name if data.error else "an unknown error"
-        return CommandError(f"{event.step_key} failed with {kind}. Its log: `leads ui`, run {result.run_id}.", FAILED)
+        words = _own_words(data.error)
+        return CommandError(f"{event.step_key} failed: {words} Its log: `leads ui`, run {result.run_id}.", FAILED)
     return CommandError(f"The run {result.run_id} was stopped. The same command continues where it stopped.", FAILED)
+
+
+def _own_words(error: SerializableErrorInfo | None) -> str:
+    """Return what the program's own or the system's error says; of others only the kind: their words may quote values."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "the reason is unknown."
+    kind, _, words = error.message.strip().partition(": ")
+    is_of_system = issubclass(getattr(builtins, kind, object), OSError)
+    return f"{words.rstrip('.')}." if words and (kind.startswith("leads_pipeline.") or is_of_system) else f"{kind}."
 
 
 def _exit_code(outcome: object) -> int:
@@ -273,6 +288,7 @@ def _progress(console: Console, slots: CallSlots, account: Account) -> Progress:
         _TimeLeft(),
         _SlotWait(slots, account),
         console=console,
+        disable=not console.is_terminal,  # in a file a bar is a line of noise between what was said
     )
 
 

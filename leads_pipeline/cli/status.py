@@ -1,18 +1,20 @@
 """`leads status`: what was asked, when the next call may be made, who waits, which days are there. Writes nothing.
 
-It neither imports Dagster nor opens tables, so that it answers at once, also while a pull is at work.
+It imports no Dagster and opens no table but the published ones, for the late leads, so that it answers at once, also
+while a pull is at work.
 """
 
 import json
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from leads_pipeline.cli.errors import FAILED, USAGE, CommandError
+from leads_pipeline.cli.late_leads import LATE_DAYS, LateLeads, late_leads
 from leads_pipeline.cli.moments import ago, in_india, iso
 from leads_pipeline.days import ONE_DAY, day_of, days_between, utc_now
 from leads_pipeline.indiamart.call_log import CallRecord
@@ -56,6 +58,8 @@ class AccountStatus:
     coverage: CoverageSummary | None
     days: tuple[DayCoverage, ...]
     """The coverage of the last days that were asked for, newest first."""
+    late: LateLeads | None = None
+    """None when no day of the last 90 was asked for completely, or nothing is published."""
 
 
 def show_status(days: int, as_json: bool) -> None:
@@ -65,7 +69,11 @@ def show_status(days: int, as_json: bool) -> None:
     now = utc_now()
     try:
         workspace = Workspace(load_settings())
-        accounts = [account_status(workspace, account, days, now) for account in workspace.settings.accounts]
+        late = late_leads(workspace.settings.database, day_of(now) - LATE_DAYS * ONE_DAY)
+        accounts = [
+            replace(account_status(workspace, account, days, now), late=late.get(account.name))
+            for account in workspace.settings.accounts
+        ]
     except (OSError, sqlite3.Error) as error:
         raise CommandError(
             f"The pipeline's state can't be read ({type(error).__name__}). Run this as the user who runs the "
@@ -158,7 +166,19 @@ def _account_facts(status: AccountStatus) -> dict[str, object]:
             "newest_complete_day": coverage.newest_complete and coverage.newest_complete.isoformat(),
             "today": _day_facts(coverage.today),
         },
+        "late_leads": status.late and _late_facts(status.late),
         "days": [_day_facts(day) for day in status.days],
+    }
+
+
+def _late_facts(late: LateLeads) -> dict[str, object]:
+    hours = {"median_hours": late.median_hours, "p90_hours": late.most_hours, "max_hours": late.max_hours}
+    return {
+        "since": late.since.isoformat(),
+        "leads": late.leads,
+        "late": late.late,
+        "share": round(late.share, 6),
+        **{name: None if value is None else round(value, 2) for name, value in hours.items()},
     }
 
 
@@ -215,6 +235,8 @@ def _account_table(status: AccountStatus, now: datetime) -> Table:
     table.add_row("Waiting", _queue_text(status.slot))
     for name, text in _coverage_rows(status.coverage):
         table.add_row(name, text)
+    if status.late is not None:
+        table.add_row("Late leads", _late_text(status.late))
     return table
 
 
@@ -268,6 +290,16 @@ def _coverage_rows(coverage: CoverageSummary | None) -> list[tuple[str, str]]:
         ("Newest complete day", str(coverage.newest_complete or "none yet")),
         ("Today", f"asked for until {in_india(until)}" if until else "not asked for yet"),
     ]
+
+
+def _late_text(late: LateLeads) -> str:
+    text = f"{late.late} of {late.leads} since {late.since} came after their day's first complete answer"
+    if late.median_hours is None or late.most_hours is None or late.max_hours is None:
+        return text
+    return (
+        f"{text} ({late.share:.1%}): half of them within {late.median_hours:.1f} h of it, 90 % within "
+        f"{late.most_hours:.1f} h, all within {late.max_hours:.1f} h"
+    )
 
 
 def _days_table(status: AccountStatus) -> Table:

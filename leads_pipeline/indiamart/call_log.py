@@ -14,7 +14,7 @@ from typing import Any
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.sqlite_files import from_epoch, sqlite_file
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS api_call (
@@ -33,8 +33,12 @@ CREATE TABLE IF NOT EXISTS slot (
   key_fingerprint TEXT PRIMARY KEY,
   free_wall REAL NOT NULL, free_boot REAL NOT NULL, boot_id TEXT NOT NULL,
   closed_seconds REAL NOT NULL, reason TEXT NOT NULL,
-  holder TEXT, held_since REAL,
-  response_id TEXT, account TEXT, source_api TEXT, window_start REAL, window_end REAL, waited_seconds REAL
+  holder TEXT, held_since REAL, response_id TEXT
+);
+CREATE TABLE IF NOT EXISTS call_in_flight (
+  response_id TEXT PRIMARY KEY, key_fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
+  account TEXT NOT NULL, source_api TEXT NOT NULL,
+  window_start REAL NOT NULL, window_end REAL NOT NULL, sent_at REAL NOT NULL, waited_seconds REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS turn (
   turn_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -111,6 +115,19 @@ class CallLog:
     def after(self, call_id: int, limit: int = 100_000) -> list[CallRecord]:
         """Return the calls with a larger id, oldest first."""
         return self._read("WHERE call_id > ? ORDER BY call_id LIMIT ?", (call_id, limit))
+
+    def newest_id(self) -> int:
+        """Return the highest id that was ever given, 0 if none was; dropped calls keep theirs."""
+        if not self._path.exists():
+            return 0
+        with calls_database(self._path) as connection:
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'api_call'").fetchone()
+        return 0 if row is None else int(row["seq"])
+
+    def first_of(self, account: str) -> CallRecord | None:
+        """Return the account's oldest call."""
+        calls = self._read("WHERE account = ? ORDER BY call_id LIMIT 1", (account,))
+        return calls[0] if calls else None
 
     def of_run(self, run_id: str) -> list[CallRecord]:
         """Return the calls that a run made, oldest first."""

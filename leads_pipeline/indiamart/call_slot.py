@@ -131,7 +131,6 @@ class CallSlots:
                 return self._reserve(connection, claim, slot, left, ahead)
             now = self._clock.wall()
             _leave_queue(connection, claim.key_fingerprint, claim.holder)
-            _log_cut_short(connection, slot)
             self._close_for_call(connection, claim)
             connection.execute(
                 "UPDATE slot SET holder = ?, held_since = ?, response_id = NULL WHERE key_fingerprint = ?",
@@ -152,17 +151,22 @@ class CallSlots:
                 return False
             self._close_for_call(connection, claim)
             connection.execute(
-                "UPDATE slot SET response_id = ?, account = ?, source_api = ?, window_start = ?, window_end = ?, "
-                "waited_seconds = ?, held_since = ? WHERE key_fingerprint = ?",
+                "UPDATE slot SET response_id = ?, held_since = ? WHERE key_fingerprint = ?",
+                (call.response_id, call.sent_at.timestamp(), claim.key_fingerprint),
+            )
+            connection.execute(
+                "INSERT INTO call_in_flight (response_id, key_fingerprint, holder, account, source_api, "
+                "window_start, window_end, sent_at, waited_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     call.response_id,
+                    claim.key_fingerprint,
+                    claim.holder,
                     call.account,
                     call.source_api,
                     call.window.start.timestamp(),
                     call.window.end.timestamp(),
-                    call.waited_seconds,
                     call.sent_at.timestamp(),
-                    claim.key_fingerprint,
+                    call.waited_seconds,
                 ),
             )
             return True
@@ -180,7 +184,7 @@ class CallSlots:
             is_ours = slot is not None and slot["response_id"] == call.response_id
             if is_ours or closed > self._seconds_left(slot):
                 self._close(connection, claim.key_fingerprint, closed, f"the last call ended as {call.outcome}")
-            _forget_holder(connection, claim.key_fingerprint, call.response_id)
+            _forget_call(connection, call.response_id)
 
     def give_back(self, granted: Granted) -> None:
         """Open the slot again: no call was made with it."""
@@ -201,9 +205,10 @@ class CallSlots:
             _leave_queue(connection, fingerprint, holder)
 
     def in_flight(self) -> list[CallInFlight]:
-        """Return the calls that were begun and not released, of all keys."""
+        """Return the calls that were begun and neither released nor settled, of all keys, oldest first."""
         with calls_database(self._path) as connection:
-            rows = connection.execute("SELECT * FROM slot WHERE response_id IS NOT NULL").fetchall()
+            slots = {row["response_id"]: row for row in connection.execute("SELECT * FROM slot")}
+            rows = connection.execute("SELECT * FROM call_in_flight ORDER BY sent_at").fetchall()
         return [
             CallInFlight(
                 row["key_fingerprint"],
@@ -212,18 +217,21 @@ class CallSlots:
                 row["source_api"],
                 Window(from_epoch(row["window_start"]), from_epoch(row["window_end"])),
                 row["response_id"],
-                from_epoch(row["held_since"]),
+                from_epoch(row["sent_at"]),
                 row["waited_seconds"],
-                lapsed=self._seconds_left(row) <= 0,
+                lapsed=self._seconds_left(slots.get(row["response_id"])) <= 0,
             )
             for row in rows
         ]
 
     def settle(self, call: CallInFlight, record: CallRecord) -> None:
-        """Log a call whose process died before it could; its slot stays closed as long as it was."""
+        """Log a call whose process died before it could; its slot stays closed as long as it was.
+
+        That is for whoever can tell what came of the call: its answer may be stored.
+        """
         with calls_database(self._path) as connection, immediate(connection):
             insert_call(connection, record)
-            _forget_holder(connection, call.key_fingerprint, call.response_id)
+            _forget_call(connection, call.response_id)
 
     def state(self, fingerprint: str) -> SlotState:
         """Return when the key's next call may be made, why not earlier, and who waits."""
@@ -253,6 +261,7 @@ class CallSlots:
         """Drop the account's calls and its narrow windows; slots stay, for a key has used them."""
         with calls_database(self._path) as connection, immediate(connection):
             connection.execute("DELETE FROM api_call WHERE account = ?", (account,))
+            connection.execute("DELETE FROM call_in_flight WHERE account = ?", (account,))
             connection.execute("DELETE FROM narrow_window WHERE account = ?", (account,))
 
     def remember_narrow_windows(self, account: str) -> None:
@@ -363,38 +372,8 @@ def _comes_before(row: sqlite3.Row, claim: Claim, mine: sqlite3.Row | None) -> b
     return mine is None or bool(row["turn_id"] < mine["turn_id"])
 
 
-def _log_cut_short(connection: sqlite3.Connection, slot: sqlite3.Row | None) -> None:
-    """Log the call that the slot's last holder began and never released, before the slot changes hands."""
-    if slot is None or slot["response_id"] is None:
-        return
-    sent_at = from_epoch(slot["held_since"])
-    insert_call(
-        connection,
-        CallRecord(
-            slot["account"],
-            slot["source_api"],
-            from_epoch(slot["window_start"]),
-            from_epoch(slot["window_end"]),
-            sent_at,
-            received_at=None,
-            latency_seconds=None,
-            waited_seconds=slot["waited_seconds"],
-            outcome=Outcome.UNREACHABLE,
-            http_status=None,
-            code=None,
-            message="the process ended before an answer was stored",
-            records=0,
-            total_records=None,
-            response_id=slot["response_id"],
-            run_id=slot["holder"],
-            key_fingerprint=slot["key_fingerprint"],
-        ),
-    )
-
-
-def _forget_holder(connection: sqlite3.Connection, fingerprint: str, response_id: str) -> None:
+def _forget_call(connection: sqlite3.Connection, response_id: str) -> None:
+    connection.execute("DELETE FROM call_in_flight WHERE response_id = ?", (response_id,))
     connection.execute(
-        "UPDATE slot SET holder = NULL, held_since = NULL, response_id = NULL "
-        "WHERE key_fingerprint = ? AND response_id = ?",
-        (fingerprint, response_id),
+        "UPDATE slot SET holder = NULL, held_since = NULL, response_id = NULL WHERE response_id = ?", (response_id,)
     )

@@ -27,7 +27,10 @@ from leads_pipeline.leads.cleaning import (
 from leads_pipeline.leads.contacts import HOME_REGION, phone_regions, phones_to_e164
 from leads_pipeline.leads.content_hash import content_hashes
 from leads_pipeline.leads.frames import to_frame
+from leads_pipeline.leads.lateness import first_seen_after
 from leads_pipeline.leads.schema import (
+    FIRST_SEEN_AFTER,
+    INSTANT,
     KNOWN_FIELDS,
     KNOWN_QUERY_TYPES,
     LEADS_ARROW_SCHEMA,
@@ -208,19 +211,21 @@ def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.T
     folded[QUERY_ID_FIELD] = pa.array([candidate.query_id for candidate in kept.candidates], TEXT)
     folded[QUERY_TYPE_FIELD] = fold_blanks_of_codes(given[QUERY_TYPE_FIELD])
 
+    first_seen_at, query_time = facts.fetched_at.astimezone(UTC), ist_to_utc(kept.wall_clock)
     columns: dict[str, object] = {
         "account": facts.account,
         "query_id": folded[QUERY_ID_FIELD],
         "query_type": folded[QUERY_TYPE_FIELD],
-        "query_time": ist_to_utc(kept.wall_clock),
+        "query_time": query_time,
         "query_time_ist": kept.wall_clock,
         "lead_date": kept.wall_clock.cast(pa.date32()),
         **_source_columns(given, folded),
         "extra": pa.array([json_text(fields) if fields else None for fields in others], TEXT),
         "source_api": facts.source_api,
-        "first_seen_at": facts.fetched_at.astimezone(UTC),
-        "last_seen_at": facts.fetched_at.astimezone(UTC),
-        "fetched_at": facts.fetched_at.astimezone(UTC),
+        "first_seen_at": first_seen_at,
+        "last_seen_at": first_seen_at,
+        FIRST_SEEN_AFTER: first_seen_after(pa.scalar(first_seen_at, INSTANT), query_time),
+        "fetched_at": first_seen_at,
         "response_id": facts.response_id,
         "response_position": pa.array([candidate.position for candidate in kept.candidates], pa.int32()),
         "content_hash": content_hashes(folded, [_trimmed_texts(fields) if fields else {} for fields in others]),

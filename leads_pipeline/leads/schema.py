@@ -56,6 +56,7 @@ class SourceField:
 QUERY_ID_FIELD = "UNIQUE_QUERY_ID"
 QUERY_TYPE_FIELD = "QUERY_TYPE"
 QUERY_TIME_FIELD = "QUERY_TIME"
+FIRST_SEEN_AFTER = "first_seen_after_seconds"
 
 KNOWN_QUERY_TYPES = frozenset({"W", "B", "P", "WA", "BIZ"})
 """Types that the contract lists (v2 success, 2). Others pass, and are reported."""
@@ -117,6 +118,12 @@ LEAD_COLUMNS: tuple[Column, ...] = (
     Column("source_api", TEXT, "API that gave the winning content: v2, v1 or push", nullable=False),
     Column("first_seen_at", INSTANT, "When an answer first held this lead", nullable=False),
     Column("last_seen_at", INSTANT, "When an answer last held this lead", nullable=False),
+    Column(
+        FIRST_SEEN_AFTER,
+        pa.int64(),
+        "Whole seconds from query_time to first_seen_at; below 0 where the two clocks differ",
+        nullable=False,
+    ),
     Column("fetched_at", INSTANT, "When the answer with the winning content was received", nullable=False),
     Column("response_id", TEXT, "Raw response that the winning content came from", nullable=False),
     Column("response_position", pa.int32(), "Position of the lead in that raw response, from 0", nullable=False),

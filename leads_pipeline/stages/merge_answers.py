@@ -44,9 +44,9 @@ def merge_pending(
     """
     replacement = DayReplacement(workspace.lead_files(account))
     with merge_lock(workspace.settings.data_dir, account):
-        _finish_earlier(workspace, replacement, log)
+        finish_earlier_merge(workspace, account, log)
         answers = pending_answers(workspace, account, run_days)
-        results = [_merge_batch(workspace, account, replacement, batch) for batch in _batches(answers)]
+        results = [merge_batch(workspace, account, batch) for batch in batches_of(answers)]
         empty = _days_without_file(workspace, account, run_days, answers)
         if empty:
             tables = {day: LEADS_ARROW_SCHEMA.empty_table() for day in empty}
@@ -67,7 +67,9 @@ def merge_pending(
     return merged
 
 
-def _finish_earlier(workspace: Workspace, replacement: DayReplacement, log: Callable[[str], None]) -> None:
+def finish_earlier_merge(workspace: Workspace, account: str, log: Callable[[str], None]) -> None:
+    """Finish or undo the merge that a killed process began; the caller holds the account's merge lock."""
+    replacement = DayReplacement(workspace.lead_files(account))
     payload = replacement.redo()
     if payload is None:
         return
@@ -77,7 +79,8 @@ def _finish_earlier(workspace: Workspace, replacement: DayReplacement, log: Call
     log("Finished the merge that an earlier process had begun.")
 
 
-def _batches(answers: Sequence[StoredAnswer]) -> Iterator[list[StoredAnswer]]:
+def batches_of(answers: Sequence[StoredAnswer]) -> Iterator[list[StoredAnswer]]:
+    """Yield the answers in batches of neighbouring windows, each small enough to be merged at once."""
     batch: list[StoredAnswer] = []
     for answer in sorted(answers, key=lambda answer: (answer.window, answer.fetched_at)):
         if batch and sum(one.records for one in batch) + answer.records > _BATCH_RECORDS:
@@ -88,10 +91,10 @@ def _batches(answers: Sequence[StoredAnswer]) -> Iterator[list[StoredAnswer]]:
         yield batch
 
 
-def _merge_batch(
-    workspace: Workspace, account: str, replacement: DayReplacement, answers: list[StoredAnswer]
-) -> MergedAnswers:
+def merge_batch(workspace: Workspace, account: str, answers: list[StoredAnswer]) -> MergedAnswers:
+    """Merge the answers into the day files and enter them in the ledger; the caller holds the merge lock."""
     files = workspace.lead_files(account)
+    replacement = DayReplacement(files)
     normalized = [normalized_file(workspace, answer) for answer in answers]
     incoming = pa.concat_tables([one.leads for one in normalized])
     days = files.days_holding(incoming["query_id"]) | set(pc.unique(incoming["lead_date"]).to_pylist())

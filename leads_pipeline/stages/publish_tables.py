@@ -5,13 +5,14 @@ from datetime import date
 
 import pyarrow as pa
 
+from leads_pipeline.alerts.ledger import Ledger
 from leads_pipeline.days import day_of, days_between, utc_now
 from leads_pipeline.indiamart.call_log import CallLog
 from leads_pipeline.leads.schema import arrow_schema
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
 from leads_pipeline.storage.store import COVERAGE_INPUT_SCHEMA
-from leads_pipeline.storage.tables import CALL_COLUMNS
+from leads_pipeline.storage.tables import ALERT_COLUMNS, CALL_COLUMNS
 
 _CALLS_SCHEMA = arrow_schema(CALL_COLUMNS)
 
@@ -26,6 +27,7 @@ def publish_tables(workspace: Workspace, log: Callable[[str], None], *, rebuild:
         settings.data_dir,
         calls_after=lambda call_id: calls_table(workspace.call_log, call_id),
         coverage=lambda: coverage_table(workspace),
+        alerts=lambda: alerts_table(Ledger(settings.state_dir)),
         group=settings.published_group,
         rebuild=rebuild,
     )
@@ -43,6 +45,33 @@ def calls_table(call_log: CallLog, call_id: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=_CALLS_SCHEMA)
 
 
+def alerts_table(ledger: Ledger) -> pa.Table:
+    """Return every alert that ever was, in the columns of alerts."""
+    rows = [
+        {
+            "alert_id": record.cause.cause_id,
+            "account": record.cause.account,
+            "cause": record.cause.kind_name,
+            "detail": record.cause.detail,
+            "level": record.cause.level.value,
+            "state": record.cause.state.value,
+            "what": record.cause.what,
+            "first_event_at": record.cause.first_event_at,
+            "opened_at": record.cause.opened_at,
+            "last_event_at": record.cause.last_event_at,
+            "resolved_at": record.cause.resolved_at,
+            "events": record.cause.count,
+            "messages": record.messages,
+            "last_sent_at": record.last_sent_at,
+            "first_day": record.cause.first_day,
+            "last_day": record.cause.last_day,
+            "run_id": record.cause.run_id or None,
+        }
+        for record in ledger.records()
+    ]
+    return pa.Table.from_pylist(rows, schema=arrow_schema(ALERT_COLUMNS))
+
+
 def coverage_table(workspace: Workspace) -> pa.Table:
     """Return every account's coverage from its first covered day to today, in the columns of coverage."""
     rows: list[dict[str, object]] = []
@@ -57,6 +86,7 @@ def coverage_table(workspace: Workspace) -> pa.Table:
                     "fetched": day.fetched,
                     "merged": day.merged,
                     "fetched_until": day.fetched_until,
+                    "first_complete_at": day.first_complete_at,
                     "response_ids": list(day.proofs),
                 }
             )

@@ -113,6 +113,20 @@ class Catalog:
         """Return the account's answers whose leads are not in the tables yet, oldest answer first."""
         return self._answers("account = ? AND merged_at IS NULL AND has_records = 1", (account,))
 
+    def all_of(self, account: str) -> list[StoredAnswer]:
+        """Return all of the account's answers, refusals too, oldest answer first."""
+        return self._answers("account = ?", (account,))
+
+    def merged_counts(self, account: str) -> dict[str, MergedCounts]:
+        """Return the merge ledger: what became of each merged answer's records, by response."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT response_id, received, leads, duplicates, quarantined FROM response "
+                "WHERE account = ? AND merged_at IS NOT NULL",
+                (account,),
+            ).fetchall()
+        return {row[0]: MergedCounts(*row) for row in rows}
+
     def touching(self, account: str, days: Iterable[date]) -> list[StoredAnswer]:
         """Return the answers with leads whose windows touch any of the days, oldest answer first."""
         wanted = set(days)

@@ -36,6 +36,8 @@ class DayCoverage:
     """Up to when the day was asked for without a gap from its start; None if not at all."""
     proofs: tuple[str, ...]
     """The answers that prove it, oldest first."""
+    first_complete_at: datetime | None = None
+    """When the answer was received that first completed the proof; None while the day is not fetched."""
 
 
 def coverage_of(
@@ -62,6 +64,7 @@ def _coverage(day: date, touching: Sequence[StoredAnswer], in_tables: bool, too_
         merged=merged,
         fetched_until=_asked_until(day, full),
         proofs=tuple(answer.response_id for answer in proofs),
+        first_complete_at=_first_complete_at(day, proofs) if fetched else None,
     )
 
 
@@ -82,6 +85,15 @@ def _asked_until(day: date, answers: Sequence[StoredAnswer]) -> datetime | None:
             break
         reached = max(reached, min(answer.window.end, answer.fetched_at, day_end(day)))
     return reached if reached > day_start(day) else None
+
+
+def _first_complete_at(day: date, proofs: Sequence[StoredAnswer]) -> datetime:
+    """Return when the answers, taken in the order in which they came, first proved all of the day."""
+    oldest_first = sorted(proofs, key=lambda answer: answer.fetched_at)
+    for known, answer in enumerate(oldest_first, 1):
+        if _asked_until(day, oldest_first[:known]) == day_end(day):
+            return answer.fetched_at
+    raise ValueError(f"{len(proofs)} answers do not prove {day}")
 
 
 def _state(touching: Sequence[StoredAnswer], fetched: bool, merged: bool, too_old: bool) -> DayState:

@@ -18,7 +18,7 @@ from leads_pipeline.kill_points import reach
 from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_atomically
 from leads_pipeline.storage.day_paths import safe_name
 from leads_pipeline.storage.errors import StorageError
-from leads_pipeline.storage.parquet import LeadFiles
+from leads_pipeline.storage.parquet import STAGED_NAME, LeadFiles
 
 Phase = Literal["staging", "committing"]
 _LOCK_SECONDS = 600.0  # a merge takes seconds; a rebuild of the store from 10M leads under a minute
@@ -99,6 +99,16 @@ class DayReplacement:
             self.files.discard(day)
         self.clear()
         return None
+
+    def abandon(self) -> None:
+        """Forget a replacement that can't be finished, with what it staged: for who makes all days anew.
+
+        Its answers stay out of the ledger, so they are merged again.
+        """
+        self.clear()
+        for staged in sorted(self.files.folder.glob(f"*/{STAGED_NAME}")):
+            staged.unlink(missing_ok=True)
+            sync_folder(staged.parent)
 
     def clear(self) -> None:
         """Forget the replacement, after the caller has committed its ledger."""

@@ -101,6 +101,11 @@ class LeadFiles:
         found = (_day_of_folder(folder.name) for folder in self.folder.iterdir())
         return {day for day in found if day is not None and self.exists(day)}
 
+    def counts(self, days: Iterable[date]) -> dict[date, int]:
+        """Return how many leads each of these days has that has a file; reads no row."""
+        with without_values("counting the leads of day files"):
+            return {day: pq.read_metadata(self.path(day)).num_rows for day in sorted(set(days)) if self.exists(day)}
+
     def read(self, days: Iterable[date]) -> pa.Table:
         """Return the leads of these days in the leads' schema; days without a file have none."""
         tables = [self._read_day(day) for day in sorted(set(days)) if self.exists(day)]

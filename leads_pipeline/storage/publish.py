@@ -51,6 +51,7 @@ def refresh_and_publish(
     data_dir: Path,
     calls_after: Callable[[int], pa.Table],
     coverage: Callable[[], pa.Table],
+    alerts: Callable[[], pa.Table],
     *,
     group: str | None = None,
     rebuild: bool = False,
@@ -59,9 +60,10 @@ def refresh_and_publish(
     """Bring the store up to date and publish it, unless nothing changed and the link is good.
 
     `calls_after(call_id)` returns the later rows of the call log (columns of api_calls), `coverage()` all of
-    coverage as it is now (columns of coverage; leads are counted here). `group` is the analysts' Unix group, which
-    then reads the published database and nothing else. With `rebuild` the store is made from nothing, which also
-    drops calls that the call log has forgotten. Takes each account's merge lock: never call it while holding one.
+    coverage as it is now (columns of coverage; leads are counted here), `alerts()` all alerts (columns of alerts).
+    `group` is the analysts' Unix group, which then reads the published database and nothing else. With `rebuild` the
+    store is made from nothing, which also drops calls that the call log has forgotten. Takes each account's merge
+    lock: never call it while holding one.
     StorageError when the link is no link, the group is unknown, or another process holds the lock too long.
     """
     group_id = _group_id(group)
@@ -71,7 +73,7 @@ def refresh_and_publish(
         versions.check_link()
         live = versions.live()
         following = versions.highest() + 1
-        state = refresh(data_dir, Sources(calls_after, coverage), live, following, rebuild=rebuild)
+        state = refresh(data_dir, Sources(calls_after, coverage, alerts), live, following, rebuild=rebuild)
         if state.needs_publishing:
             versions.publish(store_path(data_dir), following, group_id)
         versions.open_to(group_id)

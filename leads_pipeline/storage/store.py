@@ -41,6 +41,7 @@ from leads_pipeline.storage.parquet import (
 )
 from leads_pipeline.storage.quarantine_files import read_quarantine_file
 from leads_pipeline.storage.tables import (
+    ALERTS,
     API_CALLS,
     COVERAGE,
     CREATE_STATEMENTS,
@@ -67,6 +68,8 @@ class Sources:
 
     It is called before the files are looked at, so that coverage never claims more than the tables hold.
     """
+    alerts: Callable[[], pa.Table]
+    """Returns all alerts as they are now (columns of alerts)."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ class _Refresh:
             self.connection.execute(sql.FILL_QUARANTINE).fetchall()
         self._append_calls(sources.calls_after)
         self._replace_coverage(coverage)
+        self._replace_alerts(conform(sources.alerts(), ALERTS.schema, "alerts"))
 
     def _follow_leads(self, account: str) -> None:
         """Follow the account's day files under its merge lock, so that no half of a merge is read."""
@@ -293,13 +297,22 @@ class _Refresh:
         days = zip(given["account"].to_pylist(), given["lead_date"].to_pylist(), strict=True)
         leads = pa.array([counts.get(day, 0) for day in days], pa.int64())
         coverage = given.append_column("leads", leads).select(COVERAGE.schema.names)
-        self.connection.register("incoming", coverage)
-        (differing,) = self.connection.execute(sql.COVERAGE_DIFFERENCES).fetchall()[0]
-        self.connection.unregister("incoming")
-        if differing:
+        if self._differs(sql.COVERAGE_DIFFERENCES, coverage):
             self.connection.execute(sql.CLEAR_COVERAGE).fetchall()
             self._insert(sql.ADD_COVERAGE, coverage)
             self.changed = True
+
+    def _replace_alerts(self, alerts: pa.Table) -> None:
+        if self._differs(sql.ALERTS_DIFFERENCES, alerts):
+            self.connection.execute(sql.CLEAR_ALERTS).fetchall()
+            self._insert(sql.ADD_ALERTS, alerts)
+            self.changed = True
+
+    def _differs(self, statement: str, rows: pa.Table) -> bool:
+        self.connection.register("incoming", rows)
+        (differing,) = self.connection.execute(statement).fetchall()[0]
+        self.connection.unregister("incoming")
+        return bool(differing)
 
     def _insert(self, statement: str, rows: pa.Table) -> None:
         self.connection.register("incoming", rows)

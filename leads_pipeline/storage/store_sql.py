@@ -54,6 +54,16 @@ SELECT count(*) FROM (
 CLEAR_COVERAGE = "DELETE FROM coverage"
 ADD_COVERAGE = "INSERT INTO coverage BY NAME SELECT * FROM incoming ORDER BY account, lead_date"
 
+ALERTS_DIFFERENCES = """
+SELECT count(*) FROM (
+  (SELECT * FROM alerts EXCEPT ALL SELECT * FROM incoming)
+  UNION ALL
+  (SELECT * FROM incoming EXCEPT ALL SELECT * FROM alerts)
+)
+"""
+CLEAR_ALERTS = "DELETE FROM alerts"
+ADD_ALERTS = "INSERT INTO alerts BY NAME SELECT * FROM incoming ORDER BY alert_id"
+
 PUBLISHED_VERSION = "SELECT version FROM publication"
 CLEAR_PUBLICATION = "DELETE FROM publication"
 ADD_PUBLICATION = "INSERT INTO publication VALUES (?, ?, ?, ?)"

@@ -59,8 +59,33 @@ COVERAGE_COLUMNS: tuple[Column, ...] = (
     Column("fetched", pa.bool_(), "Whether all of the day was asked for after it ended", nullable=False),
     Column("merged", pa.bool_(), "Whether every answer that proves the day is in the tables", nullable=False),
     Column("fetched_until", INSTANT, "Up to when the day was asked for without a gap; NULL if not at all"),
+    Column(
+        "first_complete_at",
+        INSTANT,
+        "When the answer came that first proved the whole day; leads first seen after it came late. NULL if none did",
+    ),
     Column("response_ids", pa.list_(TEXT), "Raw responses that prove the day, oldest first"),
     Column("leads", pa.int64(), "Leads of the account and day in the table leads", nullable=False),
+)
+
+ALERT_COLUMNS: tuple[Column, ...] = (
+    Column("alert_id", pa.int64(), "Number of the alert, rising", nullable=False),
+    Column("account", TEXT, "Seller account", nullable=False),
+    Column("cause", TEXT, "What is wrong: key_rejected, server_error, run_failed, coverage_gap, ...", nullable=False),
+    Column("detail", TEXT, "For a failed run where it failed and of what; else empty", nullable=False),
+    Column("level", TEXT, "How loud the alert is: info, warning or critical", nullable=False),
+    Column("state", TEXT, "open or resolved", nullable=False),
+    Column("what", TEXT, "What happened, what it means, what to do", nullable=False),
+    Column("first_event_at", INSTANT, "When it began", nullable=False),
+    Column("opened_at", INSTANT, "When it counted as real", nullable=False),
+    Column("last_event_at", INSTANT, "When it was last met", nullable=False),
+    Column("resolved_at", INSTANT, "When it was over; NULL while it goes on"),
+    Column("events", pa.int64(), "How often it was met", nullable=False),
+    Column("messages", pa.int64(), "Messages that went out about it, over all channels", nullable=False),
+    Column("last_sent_at", INSTANT, "When the last of them went out; NULL if none did"),
+    Column("first_day", pa.date32(), "First day concerned; NULL if none is"),
+    Column("last_day", pa.date32(), "Last day concerned; NULL if none is"),
+    Column("run_id", TEXT, "Newest Dagster run that met it; NULL if none did"),
 )
 
 _SEEN = {column.name: column for column in QUARANTINE_COLUMNS}
@@ -132,6 +157,7 @@ QUARANTINE = Table(
 )
 API_CALLS = Table("api_calls", "Calls to IndiaMART's API, one row per call, never the key", CALL_COLUMNS)
 COVERAGE = Table("coverage", "What was asked for and is in the tables, per account and day", COVERAGE_COLUMNS)
+ALERTS = Table("alerts", "What was wrong and whether people were told, one row per account and cause", ALERT_COLUMNS)
 PUBLICATION = Table("publication", "Which version of the database this is; one row", PUBLICATION_COLUMNS)
 FOLLOWED_FILES = Table(
     "pipeline.followed_files", "The program's notes: Parquet files that the tables follow", FOLLOWED_FILE_COLUMNS
@@ -142,7 +168,7 @@ QUARANTINE_SEEN = Table(
     QUARANTINE_COLUMNS,
 )
 
-TABLES = (LEADS, QUARANTINE, API_CALLS, COVERAGE, PUBLICATION, FOLLOWED_FILES, QUARANTINE_SEEN)
+TABLES = (LEADS, QUARANTINE, API_CALLS, COVERAGE, ALERTS, PUBLICATION, FOLLOWED_FILES, QUARANTINE_SEEN)
 
 CREATE_STATEMENTS = [
     "CREATE SCHEMA pipeline",

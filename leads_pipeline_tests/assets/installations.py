@@ -1,4 +1,4 @@
-"""A small installation to run the DAG in: accounts on a fake IndiaMART, a Dagster instance, runs over ranges of days."""
+"""A small installation to run the DAG in: accounts on a fake IndiaMART, a Dagster instance, runs over days."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

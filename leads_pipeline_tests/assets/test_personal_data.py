@@ -1,10 +1,8 @@
 """What Dagster stores and shows of a run tells nothing about buyers and holds no key."""
 
-import re
 import sqlite3
 from pathlib import Path
 
-from leads_pipeline.fake_indiamart.truth import TrueLead
 from leads_pipeline_tests.assets.installations import (
     ACME_KEY,
     WEEK,
@@ -15,27 +13,7 @@ from leads_pipeline_tests.assets.installations import (
     stored_instance,
     strict_server,
 )
-
-PRIVATE_FIELDS = (
-    "SENDER_MOBILE",
-    "SENDER_MOBILE_ALT",
-    "SENDER_PHONE",
-    "SENDER_PHONE_ALT",
-    "SENDER_EMAIL",
-    "SENDER_EMAIL_ALT",
-    "SENDER_NAME",
-    "SENDER_COMPANY",
-    "SENDER_ADDRESS",
-)
-PLACEHOLDERS = {"BUYER", "Buyer", "IndiaMART Buyer"}
-
-
-def private_values(leads: tuple[TrueLead, ...]) -> set[str]:
-    """Return what tells who a buyer is; phones as their last digits, which every way to write them keeps."""
-    values = {value.strip() for lead in leads for name in PRIVATE_FIELDS if (value := lead.fields[name])}
-    phones = {value[-8:] if re.fullmatch(r"\+\d+-\d{8,}", value) else value for value in values}
-    return {value for value in phones if len(value) >= 8} - PLACEHOLDERS
-
+from leads_pipeline_tests.private_values import private_values
 
 def text_of_sqlite(path: Path) -> str:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)

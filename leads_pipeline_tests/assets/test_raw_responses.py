@@ -44,6 +44,7 @@ def restarts_of(installation: Installation, result: dg.ExecuteInProcessResult, s
 def test_a_closed_slot_is_a_wait_that_ends_in_success(acme: Installation, server: FakeIndiaMart) -> None:
     seconds = 3.0
     other_tool = Claim(key_fingerprint(ACME_KEY), "another tool", SlotTimes(seconds, timeout=0.0, block=0.0))
+    acme.workspace.prepare()
     granted = acme.workspace.slots.request(other_tool)
 
     result = acme.run(WEEK)
@@ -66,7 +67,7 @@ def test_a_wait_holds_no_pool_slot_and_a_call_does(tmp_path: Path) -> None:
         done = threading.Event()
 
         def watch() -> None:
-            while not done.wait(0.05):
+            while not done.wait(0.1):
                 claimed = bool(instance.event_log_storage.get_concurrency_info(POOL).claimed_slots)
                 seen.append((time.time(), claimed))
 

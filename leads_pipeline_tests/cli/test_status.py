@@ -47,6 +47,7 @@ def test_the_json_before_anything_was_pulled_has_the_same_keys(installation: Ins
         "next_free_slot": None,
         "queue": [],
         "coverage": None,
+        "late_leads": None,
         "days": [],
     }
     assert not installation.data_dir.exists()

@@ -14,6 +14,7 @@ from leads_pipeline.stages.normalize_answers import normalize_pending
 from leads_pipeline.stages.pull import Pulled, PullRequest
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
+from leads_pipeline.storage.normalized_files import AnswerCounts
 from leads_pipeline_tests.support import pull_to_the_end
 
 Days = tuple[date, ...]
@@ -40,18 +41,20 @@ def call_for(workspace: Workspace, days: Sequence[date], *, again: bool = False)
     return pull_to_the_end(workspace, request, quiet)
 
 
-def merge(workspace: Workspace, days: Sequence[date]) -> None:
-    """The second and third stage of a run of these days."""
+def merge(workspace: Workspace, days: Sequence[date]) -> AnswerCounts:
+    """The second and third stage of a run of these days; returns what became of the answers' records."""
     account = workspace.settings.accounts[0].name
-    normalize_pending(workspace, account, days, quiet)
+    normalized = normalize_pending(workspace, account, days, quiet)
     merge_pending(workspace, account, days, quiet)
+    return normalized.counts
 
 
-def run(workspace: Workspace, days: Sequence[date], *, again: bool = False) -> Pulled:
-    """A run of these days up to the Parquet files."""
-    pulled = call_for(workspace, days, again=again)
-    merge(workspace, days)
-    return pulled
+def pull_to_complete(workspace: Workspace, days: Sequence[date]) -> None:
+    """What `leads pull` does: the runs of its plan, and then those of what still lacks."""
+    while runs := runs_of_a_pull(workspace, days):
+        for one in runs:
+            call_for(workspace, one)
+        merge(workspace, days)
 
 
 def runs_of_a_pull(workspace: Workspace, days: Sequence[date], *, again: bool = False) -> list[Days]:

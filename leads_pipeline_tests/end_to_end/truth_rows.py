@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import phonenumbers
@@ -19,7 +20,7 @@ from leads_pipeline.days import IST
 from leads_pipeline.fake_indiamart.truth import TrueLead
 from leads_pipeline_tests.storage.children import ONE_THREAD
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 TEXT_FIELDS = (
     "SENDER_NAME",
@@ -40,7 +41,14 @@ PLAIN_FIELDS = (
     "SENDER_EMAIL_ALT",
     "RECEIVER_CATALOG",
 )
-FROM_THE_ANSWER = ("first_seen_at", "last_seen_at", "fetched_at", "response_id", "response_position")
+FROM_THE_ANSWER = (
+    "first_seen_at",
+    "last_seen_at",
+    "first_seen_after_seconds",
+    "fetched_at",
+    "response_id",
+    "response_position",
+)
 """Columns that tell which answer a lead came from and when: the answers on the disk decide them."""
 
 
@@ -128,8 +136,11 @@ class Answer:
         answers = {}
         for body in (data_dir / "raw" / account).rglob("*.zst"):
             facts = json.loads(body.with_suffix(".json").read_bytes())
-            content = json.loads(zstandard.decompress(body.read_bytes()), strict=False)
-            ids = tuple(str(record["UNIQUE_QUERY_ID"]) for record in content.get("RESPONSE") or [])
+            if not facts["records"]:
+                continue  # not all of these are JSON
+            text = zstandard.decompress(body.read_bytes()).decode("utf-8-sig", "replace")
+            records = json.loads(text, strict=False)["RESPONSE"]
+            ids = tuple(str(one.get("UNIQUE_QUERY_ID")) if isinstance(one, dict) else "" for one in records)
             answers[body.stem] = cls(datetime.fromisoformat(facts["received_at"]), ids)
         return answers
 
@@ -168,10 +179,16 @@ def _assert_row(row: Row, expected: Row, answers: Mapping[str, Answer]) -> None:
     query_id = str(row["query_id"])
     seen = {name: answer.received_at for name, answer in answers.items() if query_id in answer.ids}
     newest = max(seen, key=lambda name: (seen[name], name))
-    assert row["response_id"] == newest
-    assert answers[newest].ids[int(str(row["response_position"]))] == query_id
-    times = (row["first_seen_at"], row["last_seen_at"], row["fetched_at"])
-    assert times == (min(seen.values()), max(seen.values()), seen[newest])
+    first_seen = min(seen.values())
+    origin = {name: row[name] for name in FROM_THE_ANSWER}
+    assert origin == {
+        "first_seen_at": first_seen,
+        "last_seen_at": max(seen.values()),
+        "first_seen_after_seconds": int((first_seen - row["query_time"]).total_seconds()),
+        "fetched_at": seen[newest],
+        "response_id": newest,
+        "response_position": max(place for place, one in enumerate(answers[newest].ids) if one == query_id),
+    }, f"lead {query_id}, which is in {len(seen)} answer(s)"
 
 
 _FILES = "read_parquet(?, hive_partitioning = true, hive_types = {'account': VARCHAR, 'lead_date': DATE})"

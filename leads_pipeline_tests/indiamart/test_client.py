@@ -209,9 +209,7 @@ def test_an_answer_that_echoes_the_key_is_masked_and_says_so(fake: FakeIndiaMart
     assert not forms_found(KEY, answer.body.decode())
 
 
-def test_the_libraries_debug_logs_do_not_show_the_key(
-    fake: FakeIndiaMart, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_libraries_debug_logs_do_not_show_the_key(fake: FakeIndiaMart, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ask_fake(fake)
     assert "glusr_crm_key=***" in caplog.text

@@ -103,9 +103,7 @@ def test_raw_newlines_and_tabs_inside_the_message_are_read() -> None:
 
 
 def test_the_envelope_of_a_blocked_key_is_known_without_total_and_records() -> None:
-    body = (
-        b'{"CODE":429,"STATUS":"FAILURE","MESSAGE":"Too Many Requests","APP_AUTH_FAILURE_CODE":429,"unique_id":""}'
-    )
+    body = b'{"CODE":429,"STATUS":"FAILURE","MESSAGE":"Too Many Requests","APP_AUTH_FAILURE_CODE":429,"unique_id":""}'
     assert judged(body) == Judgement(Outcome.KEY_BLOCKED, 429, "Too Many Requests", None, 0)
 
 
@@ -255,7 +253,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 def test_bytes_that_are_no_utf_8_are_read_as_latin_1_and_the_rest_as_it_is() -> None:
     body = '{"CODE":200,"RESPONSE":[{"SENDER_NAME":"Jos\u00e9","SENDER_CITY":"\u0926\u093f\u0932\u094d\u0932\u0940"}]}'
     mixed = body.encode().replace("\u00e9".encode(), b"\xe9")
-    assert read_answer(mixed).records == [{"SENDER_NAME": "Jos\u00e9", "SENDER_CITY": "\u0926\u093f\u0932\u094d\u0932\u0940"}]
+    assert read_answer(mixed).records == json.loads(body)["RESPONSE"]
 
 
 def test_an_unknown_code_is_a_passing_failure() -> None:
@@ -273,9 +271,10 @@ def test_the_body_decides_before_the_http_status() -> None:
 @pytest.mark.parametrize("padding", [1, 250, 280])
 def test_the_message_is_short_folded_and_shows_no_part_of_the_key(padding: int) -> None:
     escaped = "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in KEY)
-    body = b'{"CODE":500,"MESSAGE":"It\\tfailed %s  for\\n %s and %s"}' % (b"x" * padding, escaped.encode(), quote(KEY).encode())
-    message = judged(body).message
-    assert message == f"It failed {'x' * padding} for *** and ***"[:300]
+    filling = "x" * padding
+    body = f'{{"CODE":500,"MESSAGE":"It\\tfailed {filling}  for\\n {escaped} and {quote(KEY)}"}}'
+    message = judged(body.encode()).message
+    assert message == f"It failed {filling} for *** and ***"[:300]
 
 
 def test_only_the_refusal_of_the_width_asks_for_narrower_windows() -> None:

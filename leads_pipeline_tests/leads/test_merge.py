@@ -84,6 +84,8 @@ def test_the_winner_and_the_times_seen_are_those_of_a_plain_count(drawn: list[An
         }
         for rows in by_lead.values()
     ]
+    for row in expected:
+        row["first_seen_after_seconds"] = int((row["first_seen_at"] - row["query_time"]).total_seconds())  # type: ignore[operator]
     expected.sort(key=lambda row: (row["query_time"], row["query_id"], row["account"]))
     assert rows_of(merge_leads(frames[0], pd.concat([NO_LEADS, *frames[1:]]))) == expected
 
@@ -92,11 +94,19 @@ def test_a_lead_that_comes_back_with_another_day_and_content_is_one_row_with_its
     before = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "old"), (2, 21, "stays"))))
     after = leads_of(2, Answer("indiamart", "v2", 5, ((1, 22, "new"),)))
     merged = merge_leads(before, after)
-    columns = ["query_id", "lead_date", "subject", "first_seen_at", "last_seen_at", "response_id"]
+    columns = [
+        "query_id",
+        "lead_date",
+        "subject",
+        "first_seen_at",
+        "last_seen_at",
+        "first_seen_after_seconds",
+        "response_id",
+    ]
     first, later = datetime(2024, 5, 24, 6, tzinfo=UTC), datetime(2024, 5, 24, 11, tzinfo=UTC)
     assert [tuple(row[name] for name in columns) for row in rows_of(merged)] == [
-        ("2", date(2024, 5, 21), "stays", first, first, "r1"),
-        ("1", date(2024, 5, 22), "new", first, later, "r2"),
+        ("2", date(2024, 5, 21), "stays", first, first, 2 * 86_400 + 71_132, "r1"),
+        ("1", date(2024, 5, 22), "new", first, later, 86_400 + 71_132, "r2"),
     ]
 
 
@@ -145,3 +155,15 @@ def test_a_frame_that_does_not_fit_is_refused_without_a_buyers_value_in_the_mess
         merge_leads(NO_LEADS, some.assign(call_duration="Asha Rao"))
     assert "Asha" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+def test_among_many_leads_each_keeps_the_times_that_it_was_seen_itself() -> None:
+    frames = [
+        leads_of(number, Answer("indiamart", "v2", number, tuple((lead, 20, "") for lead in range(300 + number, 600, 3))))
+        for number in range(3)
+    ]
+    merged = rows_of(merge_leads(frames[0], pd.concat([*frames[1:], frames[0]])))
+    assert len(merged) == 300
+    for row in merged:
+        seen = FETCHED_AT + timedelta(hours=int(str(row["query_id"])) % 3)
+        assert (row["first_seen_at"], row["last_seen_at"], row["fetched_at"]) == (seen, seen, seen)

@@ -89,6 +89,7 @@ def test_a_web_enquiry_becomes_the_row_that_a_person_would_write() -> None:
         "source_api": "v2",
         "first_seen_at": FETCHED_AT,
         "last_seen_at": FETCHED_AT,
+        "first_seen_after_seconds": 71_132,
         "fetched_at": FETCHED_AT,
         "response_id": "r7",
         "response_position": 0,

@@ -25,32 +25,31 @@ def store_records(
     source_api: str = "v2",
 ) -> RawResponse:
     """Store an answer with these records, by default received the moment it was sent; it is not in the catalogue."""
-    return store_body(workspace, window, answer_body(records=records), sent_at, received_at or sent_at, source_api)
+    name = ResponseName(workspace.settings.accounts[0].name, source_api, window, sent_at)
+    return _store(workspace, name, answer_body(records=records), received_at or sent_at)
 
 
 def store_leads(workspace: Workspace, window: Window, leads: Sequence[TrueLead], sent_at: datetime) -> RawResponse:
     """Store the answer with these leads that the fake IndiaMART would have given, and enter it in the catalogue."""
     body = leads_answer(leads, Draws(str(window))).encoded()
-    response = store_body(workspace, window, body, sent_at, sent_at, "v2")
+    response = _store(
+        workspace, ResponseName(workspace.settings.accounts[0].name, "v2", window, sent_at), body, sent_at
+    )
     workspace.catalog.add(response)
     return response
 
 
-def store_body(
-    workspace: Workspace, window: Window, body: bytes, sent_at: datetime, received_at: datetime, source_api: str
-) -> RawResponse:
-    """Store these bytes as an answer with its sidecar."""
+def _store(workspace: Workspace, name: ResponseName, body: bytes, received_at: datetime) -> RawResponse:
     account = workspace.settings.accounts[0]
-    name = ResponseName(account.name, source_api, window, sent_at)
     judgement = v2.judge(body, 200, SecretMasker([account.key]))
     response = RawResponse(
         response_id=name.response_id,
         account=account.name,
-        source_api=source_api,
+        source_api=name.source_api,
         origin=account.origin,
-        window_start=window.start,
-        window_end=window.end,
-        sent_at=sent_at,
+        window_start=name.window.start,
+        window_end=name.window.end,
+        sent_at=name.sent_at,
         received_at=received_at,
         server_date=None,
         latency_seconds=0.0,

@@ -18,7 +18,7 @@ import pyarrow as pa
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
-from leads_pipeline_tests.storage.lead_tables import calls, coverage_of_days, leads_of
+from leads_pipeline_tests.storage.lead_tables import alerts, calls, coverage_of_days, leads_of
 
 NOBODY = 65534
 ONE_THREAD: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
@@ -67,6 +67,7 @@ def publish(data_dir: Path, last_call: int = 0, **options: Any) -> PublishResult
         data_dir,
         lambda newest: calls(range(newest + 1, last_call + 1)),
         lambda: coverage_of_days(sorted(days)),
+        lambda: alerts([]),
         **options,
     )
 

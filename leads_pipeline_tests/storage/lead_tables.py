@@ -8,7 +8,7 @@ import pyarrow as pa
 from leads_pipeline.days import day_start
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
 from leads_pipeline.storage.store import COVERAGE_INPUT_SCHEMA
-from leads_pipeline.storage.tables import API_CALLS
+from leads_pipeline.storage.tables import ALERTS, API_CALLS
 
 DAY = date(2026, 3, 1)
 FETCHED = datetime(2026, 3, 5, 1, 2, 3, 456789, tzinfo=UTC)
@@ -34,6 +34,7 @@ def leads_of(
             "source_api": "v2",
             "first_seen_at": FETCHED,
             "last_seen_at": FETCHED,
+            "first_seen_after_seconds": 0,
             "fetched_at": FETCHED,
             "response_id": f"{account}.v2.a",
             "response_position": position,
@@ -81,6 +82,28 @@ def calls(call_ids: Iterable[int]) -> pa.Table:
         for call_id in call_ids
     ]
     return pa.Table.from_pylist(rows, schema=API_CALLS.schema)
+
+
+def alerts(numbers_and_states: Iterable[tuple[int, str]]) -> pa.Table:
+    rows = [
+        {
+            "alert_id": number,
+            "account": "demo",
+            "cause": "key_rejected",
+            "detail": "",
+            "level": "critical",
+            "state": state,
+            "what": "The key is rejected.",
+            "first_event_at": FETCHED,
+            "opened_at": FETCHED,
+            "last_event_at": FETCHED,
+            "resolved_at": FETCHED if state == "resolved" else None,
+            "events": 1,
+            "messages": 0,
+        }
+        for number, state in numbers_and_states
+    ]
+    return pa.Table.from_pylist(rows, schema=ALERTS.schema)
 
 
 def coverage_of_days(days: Iterable[date], *, state: str = "complete") -> pa.Table:

@@ -20,6 +20,7 @@ from leads_pipeline_tests.storage.children import exit_code, publish, publish_ki
 from leads_pipeline_tests.storage.lead_tables import (
     DAY,
     FETCHED,
+    alerts,
     calls,
     coverage_of_days,
     day_after,
@@ -238,7 +239,7 @@ def test_calls_are_appended_once(data_dir: Path) -> None:
         return calls(range(1, 5 if len(asked) > 1 else 3))
 
     for _ in range(3):
-        refresh_and_publish(data_dir, calls_after, lambda: coverage_of_days(DAYS))
+        refresh_and_publish(data_dir, calls_after, lambda: coverage_of_days(DAYS), lambda: alerts([]))
     assert asked == [0, 2, 4]
     assert ask(data_dir, "SELECT call_id, received_at, http_status FROM api_calls ORDER BY call_id") == [
         (number, None, None) for number in range(1, 5)
@@ -253,10 +254,27 @@ def test_a_forced_rebuild_drops_calls_that_the_log_has_forgotten(data_dir: Path)
 
 def test_coverage_is_replaced_and_counts_the_leads_of_the_tables(data_dir: Path) -> None:
     publish(data_dir)
-    refresh_and_publish(data_dir, lambda _: calls([]), lambda: coverage_of_days([DAY, day_after(9)], state="partial"))
+    partial = coverage_of_days([DAY, day_after(9)], state="partial")
+    refresh_and_publish(data_dir, lambda _: calls([]), lambda: partial, lambda: alerts([]))
     assert ask(data_dir, "SELECT account, lead_date, state, fetched_until, response_ids, leads FROM coverage") == [
         ("demo", DAY, "partial", day_start(day_after(1)), ["demo.v2.1"], 10),
         ("demo", day_after(9), "partial", day_start(day_after(10)), ["demo.v2.1"], 0),
+    ]
+
+
+def test_alerts_are_replaced_and_published_when_they_change(data_dir: Path) -> None:
+    def publish_alerts(*given: tuple[int, str]) -> bool:
+        empty = calls([])
+        return refresh_and_publish(
+            data_dir, lambda _: empty, lambda: coverage_of_days(DAYS), lambda: alerts(given)
+        ).published
+
+    assert publish_alerts((1, "open"))
+    assert not publish_alerts((1, "open"))
+    assert publish_alerts((1, "resolved"), (2, "open"))
+    assert ask(data_dir, "SELECT alert_id, cause, state, resolved_at IS NULL FROM alerts ORDER BY 1") == [
+        (1, "key_rejected", "resolved", False),
+        (2, "key_rejected", "open", True),
     ]
 
 
@@ -264,7 +282,7 @@ def test_rows_that_do_not_fit_are_refused_without_their_values(data_dir: Path) -
     canary = "+919812345678"
     wrong = calls([1]).set_column(0, "call_id", pa.array([canary]))
     with pytest.raises(StorageError) as caught:
-        refresh_and_publish(data_dir, lambda _: wrong, lambda: coverage_of_days(DAYS))
+        refresh_and_publish(data_dir, lambda _: wrong, lambda: coverage_of_days(DAYS), lambda: alerts([]))
     assert canary not in str(caught.value)
     assert not (data_dir / "leads.duckdb").exists()
 

@@ -1,0 +1,239 @@
+"""The desk: takes in what calls, runs and looks at the silence tell, and sends what the channels are due.
+
+Taking in and sending are two things: an event is in the ledger before anybody is told, and a channel that fails
+keeps nothing from being taken in. One process sends at a time; the others leave it to that one.
+
+What a kill does: an event is counted once, wherever it falls, for it is committed together with the place in its
+source. A message is written down, sent, and then noted as sent. If the process dies between the first and the last,
+nobody can know whether it went out; it is sent again, once, with a line that says so. So a message is never lost, and
+is repeated only if the process died, or the channel failed to confirm, after it had taken the message.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from leads_pipeline.alerts.causes import Cause, State
+from leads_pipeline.alerts.channels import Channel, NotDeliveredError
+from leads_pipeline.alerts.due import Audience, LackingDays, Outlook, due_messages
+from leads_pipeline.alerts.events import (
+    RunFailure,
+    RunSuccess,
+    drop_other_accounts,
+    heed_call,
+    heed_findings,
+    heed_run_failure,
+    heed_run_success,
+)
+from leads_pipeline.alerts.ledger import KEPT, ChannelState, Ledger, Page, SentMessage
+from leads_pipeline.alerts.silence import SilenceFacts, find_silence
+from leads_pipeline.alerts.wording import REPEATED, Circumstances, Message, compose
+from leads_pipeline.indiamart.call_log import CallLog
+from leads_pipeline.kill_points import reach
+from leads_pipeline.settings import DEMO_ACCOUNT
+
+LONG_AWAY = timedelta(hours=1)
+"""Whoever looks after so long must take in everything before anything is sent."""
+_CALLS, _RUNS, _LOOKED = "calls", "runs", "looked"
+_BATCH = 2_000
+_SEND_SECONDS = 30.0  # Dagster gives a sensor's tick 60 s
+_FIRST_PAUSE = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What one finished run tells of its accounts."""
+
+    run_id: str
+    events: tuple[RunFailure | RunSuccess, ...]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What sending did."""
+
+    sent: tuple[str, ...] = ()
+    """One line for each message that went out."""
+    failed: tuple[str, ...] = ()
+    """One line for each channel that did not take its message."""
+
+
+@dataclass(frozen=True)
+class AlertDesk:
+    """Everything that alerts of one installation need."""
+
+    state_dir: Path
+    call_log: CallLog
+    accounts: frozenset[str]
+    channels: tuple[Channel, ...]
+    lacking: LackingDays
+    ui_url: str | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the ledger."""
+        return Ledger(self.state_dir)
+
+    def away_since(self, now: datetime) -> datetime | None:
+        """Return when alerts were last looked after, if that is long ago; None also before the first time."""
+        with self.ledger.page() as page:
+            looked = page.place(_LOOKED)
+        last = datetime.fromisoformat(looked) if looked else None
+        return last if last is not None and now - last >= LONG_AWAY else None
+
+    def take_in_calls(self, now: datetime) -> int:
+        """Take in what the call log has new; return how many calls."""
+        taken = 0
+        while True:
+            with self.ledger.page() as page:
+                count = self._take_in_batch(page)
+                if count < _BATCH:
+                    page.book.settle(now)
+                    drop_other_accounts(page.book, self.accounts, now)
+                    page.forget_before(now - KEPT)
+                reach("alerts:calls")
+            taken += count
+            if count < _BATCH:
+                return taken
+
+    def _take_in_batch(self, page: Page) -> int:
+        place = int(page.place(_CALLS) or 0)
+        if place > self.call_log.newest_id():
+            place = 0  # the call log was lost and began anew
+        calls = self.call_log.after(place, _BATCH)
+        for call in calls:
+            heed_call(page.book, call)
+            place = call.call_id
+        page.move(_CALLS, str(place))
+        return len(calls)
+
+    def runs_read_until(self) -> datetime | None:
+        """Return how far finished runs were taken in; None before the first time."""
+        with self.ledger.page() as page:
+            place = page.place(_RUNS)
+        return datetime.fromisoformat(place) if place else None
+
+    def take_in_runs(self, reports: Iterable[RunReport], read_until: datetime, now: datetime) -> int:
+        """Take in finished runs, oldest first, each once however often it is reported; return how many were new.
+
+        Their calls must be taken in first.
+        """
+        taken = 0
+        with self.ledger.page() as page:
+            for report in reports:
+                if not page.take_run(report.run_id, now):
+                    continue
+                taken += 1
+                for event in report.events:
+                    if event.account in self.accounts:
+                        self._heed_run(page, event)
+            page.move(_RUNS, read_until.isoformat())
+        return taken
+
+    def _heed_run(self, page: Page, event: RunFailure | RunSuccess) -> None:
+        if isinstance(event, RunSuccess):
+            heed_run_success(page.book, event)
+            return
+        success = self.call_log.last_success_of(event.account)
+        heed_run_failure(page.book, event, success.sent_at if success else None)
+
+    def watched_since(self, account: str, now: datetime) -> datetime:
+        """Return when alerts first saw the account with a key: now, at the first time."""
+        source = f"watched/{account}"
+        with self.ledger.page() as page:
+            place = page.place(source) or now.isoformat()
+            page.move(source, place)
+        return datetime.fromisoformat(place)
+
+    def take_in_silence(self, all_facts: Iterable[SilenceFacts]) -> None:
+        """Take in one look at the silence of each account that has a key."""
+        with self.ledger.page() as page:
+            for facts in all_facts:
+                heed_findings(page.book, facts.account, find_silence(facts), facts.now)
+
+    def open_causes(self, now: datetime) -> list[Cause]:
+        """Return what is open."""
+        return [cause for cause in self.ledger.tellable(now) if cause.state is State.OPEN]
+
+    def deliver(self, now: datetime) -> Delivery:
+        """Send each channel what it is due; leave it to the process that is at it already, if there is one."""
+        with _sole_sender(self.state_dir) as alone:
+            if not alone:
+                return Delivery()
+            around = Circumstances(now, self.lacking, self.ui_url, self.away_since(now))
+            outlook = Outlook(tuple(self.ledger.tellable(now)), now, self.lacking)
+            deadline = time.monotonic() + _SEND_SECONDS
+            sent: list[str] = []
+            failed: list[str] = []
+            for channel in self.channels:
+                state = self.ledger.channel(channel.name, now)
+                if state.next_try_at > now or time.monotonic() > deadline:
+                    continue
+                try:
+                    sent += self._serve(channel, state, outlook, around, lambda: time.monotonic() < deadline)
+                except NotDeliveredError as error:
+                    failed.append(f"Channel {channel.address.label}: {error}")
+            with self.ledger.page() as page:
+                page.move(_LOOKED, now.isoformat())
+            return Delivery(tuple(sent), tuple(failed))
+
+    def _serve(
+        self,
+        channel: Channel,
+        state: ChannelState,
+        outlook: Outlook,
+        around: Circumstances,
+        has_time: Callable[[], bool],
+    ) -> list[str]:
+        unfinished = self.ledger.unfinished(channel.name)
+        if unfinished:  # what else is due then is made afterwards, of what was told by them
+            for message in unfinished:
+                self._send(channel, state, message, f"{REPEATED}\n\n{message.body}", around.now)
+            return [f"Sent again to {channel.address.label}: {message.subject}" for message in unfinished]
+        address = channel.address
+        audience = Audience(address.level, address.account, state.first_seen_at, state.told)
+        lines: list[str] = []
+        for dues in due_messages(outlook, audience, never_told=[DEMO_ACCOUNT]):
+            if not has_time():
+                break
+            composed: Message = compose(dues, around)
+            message = self.ledger.intend(channel.name, composed, dues, around.now)
+            reach("alerts:intended")
+            self._send(channel, state, message, message.body, around.now)
+            lines.append(f"Sent to {address.label}: {message.subject}")
+        return lines
+
+    def _send(self, channel: Channel, state: ChannelState, message: SentMessage, body: str, now: datetime) -> None:
+        try:
+            channel.send(message.subject, body, message.level, message.stage)
+        except NotDeliveredError:
+            pause = min(_FIRST_PAUSE * 2 ** min(state.failures, 10), _LONGEST_PAUSE)
+            self.ledger.refused(channel.name, message, now + pause)
+            raise
+        reach("alerts:sent")
+        self.ledger.delivered(channel.name, message, now)
+
+
+def in_words(causes: Sequence[Cause]) -> str:
+    """Return one line that names the causes."""
+    return "; ".join(f"{cause.kind.title} ({cause.account}, {cause.level}, {cause.count}x)" for cause in causes)
+
+
+@contextmanager
+def _sole_sender(state_dir: Path) -> Iterator[bool]:
+    lock = FileLock(state_dir / "alerts-sending.lock", mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,0 +1,205 @@
+"""What Dagster loads: the same for every account, without a key, and the same storage however it is started."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+
+from leads_pipeline.cli.instance import open_instance
+from leads_pipeline.days import day_of, utc_now
+from leads_pipeline.definitions import build_definitions
+from leads_pipeline.indiamart.windows import MAX_WINDOW
+from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.settings import Settings, load_settings
+from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline_tests.assets.installations import STAGES
+from leads_pipeline_tests.support import make_settings
+
+ROOT = Path(__file__).parents[1]
+UPSTREAM = dict(zip(STAGES[1:], STAGES, strict=False))
+PATH_SETTINGS = ("storage", "local_artifact_storage", "compute_logs")
+
+
+@pytest.fixture
+def untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder in which nothing was ever run, and an environment without settings."""
+    for name in list(os.environ):
+        if name.startswith(("LEADS_", "INDIAMART_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+    for name in ("workspace.yaml", "dagster.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def two_accounts(folder: Path) -> Settings:
+    acme = make_settings(folder, "http://127.0.0.1:9/", account="acme")
+    bharat = make_settings(folder, "http://127.0.0.1:9/", account="bharat")
+    return Settings(
+        root=folder,
+        data_dir=folder / "data",
+        start_date=None,
+        published_group=None,
+        accounts=(*acme.accounts, *bharat.accounts),
+    )
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build_definitions(two_accounts(tmp_path_factory.mktemp("two")))
+
+
+def assets_of(definitions: dg.Definitions) -> dict[tuple[str, ...], dg.AssetsDefinition]:
+    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    return {tuple(key.path): definitions.resolve_assets_def(key) for key in keys}
+
+
+def test_definitions_load_without_a_key_and_without_a_data_folder(untouched: Path) -> None:
+    settings = load_settings()
+
+    definitions = build_definitions(settings)
+
+    assert not settings.accounts[0].has_key
+    assert {*assets_of(definitions)} == {("indiamart", stage) for stage in STAGES}
+    assert definitions.resolve_job_def(pull_job_name("indiamart")).name == "pull_indiamart"
+
+
+def test_every_account_has_the_four_assets_in_a_chain(definitions: dg.Definitions) -> None:
+    assets = assets_of(definitions)
+
+    assert {*assets} == {(account, stage) for account in ("acme", "bharat") for stage in STAGES}
+    for (account, stage), asset in assets.items():
+        upstream = {tuple(key.path) for key in asset.asset_deps[asset.key]}
+        assert upstream == ({(account, UPSTREAM[stage])} if stage in UPSTREAM else set())
+
+
+def test_all_assets_share_one_partitions_definition_and_one_policy(definitions: dg.Definitions) -> None:
+    """Only then does a backfill take the whole chain, of all accounts, in runs of 7 neighbouring days."""
+    assets = [*assets_of(definitions).values()]
+    first = assets[0].partitions_def
+
+    assert isinstance(first, dg.DailyPartitionsDefinition)
+    assert first.timezone == "Asia/Kolkata"
+    assert [asset.partitions_def for asset in assets] == [first] * len(assets)
+    assert {asset.backfill_policy for asset in assets} == {dg.BackfillPolicy.multi_run(MAX_WINDOW.days)}
+    assert MAX_WINDOW.days == 7
+
+
+def test_only_the_asset_that_calls_has_a_pool_and_each_account_its_own(definitions: dg.Definitions) -> None:
+    pools = {key: {op.pool for op in asset.op.iterate_op_defs()} for key, asset in assets_of(definitions).items()}
+
+    for (account, stage), pool in pools.items():
+        assert pool == ({f"indiamart_api_{account}"} if stage == "raw_responses" else {None})
+
+
+def test_every_asset_has_a_group_kinds_and_a_description(definitions: dg.Definitions) -> None:
+    for (account, stage), asset in assets_of(definitions).items():
+        (spec,) = asset.specs
+        assert spec.group_name == account
+        assert spec.kinds
+        assert len(spec.description or "") > 80, stage
+
+
+def test_assets_with_tables_show_every_column_with_its_comment(definitions: dg.Definitions) -> None:
+    for (_, stage), asset in assets_of(definitions).items():
+        schema = asset.specs_by_key[asset.key].metadata.get("dagster/column_schema")
+        if stage in ("normalized_leads", "leads"):
+            assert isinstance(schema, dg.TableSchema)
+            assert all(column.description for column in schema.columns)
+
+
+def test_runs_stay_in_one_process(definitions: dg.Definitions) -> None:
+    for account in ("acme", "bharat"):
+        assert definitions.resolve_job_def(pull_job_name(account)).executor_def is dg.in_process_executor
+
+
+def test_the_first_load_decides_the_start_and_later_loads_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = two_accounts(tmp_path)
+    first = first_day(build_definitions(settings))
+    monkeypatch.setattr("leads_pipeline.stages.workspace.utc_now", lambda: utc_now() + timedelta(days=90))
+
+    later = first_day(build_definitions(settings))
+
+    assert first == day_of(utc_now()) - timedelta(days=364)
+    assert later == first
+    assert Workspace(settings).start_date() == first
+
+
+def test_a_start_that_is_set_wins_and_is_kept(tmp_path: Path) -> None:
+    settings = two_accounts(tmp_path)
+    build_definitions(settings)
+    wanted = date(2026, 1, 15)
+    with_start = Settings(settings.root, settings.data_dir, wanted, None, settings.accounts)
+
+    assert first_day(build_definitions(with_start)) == wanted
+    assert first_day(build_definitions(settings)) == wanted
+
+
+def first_day(definitions: dg.Definitions) -> date:
+    partitions = next(iter(assets_of(definitions).values())).partitions_def
+    assert partitions is not None
+    return date.fromisoformat(partitions.get_partition_keys()[0])
+
+
+def shipped(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_the_commands_use_the_settings_of_a_bare_dagster_dev_but_for_the_paths() -> None:
+    root = shipped(ROOT / "dagster.yaml")
+    commands = shipped(ROOT / "leads_pipeline" / "cli" / "instance.yaml")
+
+    assert {name: value for name, value in root.items() if name not in PATH_SETTINGS} == commands
+
+
+def test_a_bare_dagster_and_the_commands_see_the_same_runs(untouched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")  # restored afterwards, for open_instance sets it
+    with dg.DagsterInstance.from_config(str(untouched)) as bare:
+        run = bare.create_run_for_job(plain_job)
+        bare_folders = folders_of(bare)
+
+    with open_instance(load_settings()) as instance:
+        assert [found.run_id for found in instance.get_runs()] == [run.run_id]
+        assert folders_of(instance) == bare_folders
+    assert all(untouched / "data" / "dagster" in folder.parents for folder in bare_folders)
+
+
+def folders_of(instance: dg.DagsterInstance) -> tuple[Path, Path]:
+    """Return where artifacts and captured logs of runs lie."""
+    manager = instance.compute_log_manager
+    assert isinstance(manager, LocalComputeLogManager)
+    log = Path(manager.get_captured_local_path(["run"], "out")).resolve()
+    return Path(instance.storage_directory()).resolve(), log
+
+
+@dg.job
+def plain_job() -> None:
+    """A job that does nothing."""
+
+
+def test_a_bare_dagster_loads_the_workspace_and_keeps_its_storage_under_data(untouched: Path) -> None:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate"],
+        cwd=untouched,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "leads_pipeline" in done.stdout + done.stderr
+    assert (untouched / "data" / "dagster").is_dir()
+    assert not [path for path in untouched.iterdir() if path.name.startswith(".tmp_dagster_home")]
