@@ -12,15 +12,16 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
 from leads_pipeline.alerts.channels import open_channels
-from leads_pipeline.alerts.desk import AlertDesk, Delivery, RunReport, in_words
+from leads_pipeline.alerts.desk import AlertDesk, RunReport, in_words
 from leads_pipeline.alerts.events import RunFailure, RunSuccess
 from leads_pipeline.alerts.few_leads import MOST_WEEKS
 from leads_pipeline.alerts.silence import SilenceFacts
+from leads_pipeline.assets.partitions import ACCOUNT_TAG
 from leads_pipeline.checks import first_day_due
 from leads_pipeline.days import days_between, utc_now
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import first_day_in_reach
-from leads_pipeline.jobs import ACCOUNT_TAG, pull_job_name
+from leads_pipeline.jobs import pull_job_name
 from leads_pipeline.run_queue import days_in_progress, days_of_tags
 from leads_pipeline.settings import DEMO_ACCOUNT, Account
 from leads_pipeline.stages.gaps import last_day_over
@@ -68,11 +69,11 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
     )
     def api_error_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = clock()
-        calls = desk.take_in_calls(now)
-        if desk.away_since(now):  # one digest of everything, not one of each sensor
+        intake = desk.take_in_calls(now)
+        if intake.away_since:
             take_in_runs(desk, workspace, context.instance, now)
             take_in_silence(desk, workspace, context.instance, now)
-        return _closed_tick(context, desk, f"{calls} new call(s)", now)
+        return _closed_tick(context, desk, f"{intake.calls} new call(s)", intake.away_since, now)
 
     @dg.sensor(
         minimum_interval_seconds=60,
@@ -84,11 +85,11 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
     )
     def run_failure_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = clock()
-        desk.take_in_calls(now)
+        intake = desk.take_in_calls(now)
         runs = take_in_runs(desk, workspace, context.instance, now)
-        if desk.away_since(now):
+        if intake.away_since:
             take_in_silence(desk, workspace, context.instance, now)
-        return _closed_tick(context, desk, f"{runs} newly finished run(s)", now)
+        return _closed_tick(context, desk, f"{runs} newly finished run(s)", intake.away_since, now)
 
     @dg.sensor(
         minimum_interval_seconds=1800,
@@ -100,40 +101,33 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
     )
     def silence_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = clock()
-        desk.take_in_calls(now)
+        intake = desk.take_in_calls(now)
         take_in_runs(desk, workspace, context.instance, now)
         looked_at = take_in_silence(desk, workspace, context.instance, now)
-        return _closed_tick(context, desk, f"{looked_at} account(s) looked at", now)
+        return _closed_tick(context, desk, f"{looked_at} account(s) looked at", intake.away_since, now)
 
     return [api_error_alerts, run_failure_alerts, silence_alerts]
 
 
-def _closed_tick(context: dg.SensorEvaluationContext, desk: AlertDesk, taken_in: str, now: datetime) -> dg.SkipReason:
+def _closed_tick(
+    context: dg.SensorEvaluationContext, desk: AlertDesk, taken_in: str, away_since: datetime | None, now: datetime
+) -> dg.SkipReason:
     """Send what is due, and say in the tick what was decided."""
-    delivery = desk.deliver(now)
+    delivery = desk.deliver(now, away_since)
     for line in delivery.sent:
         context.log.info(line)
     if delivery.failed:
         for line in delivery.failed:
             context.log.error(line)
         raise AlertsNotSentError(f"{'; '.join(delivery.failed)}. It is tried again; nothing is lost.")
-    return dg.SkipReason(f"{taken_in}. {_sent(desk, delivery)} {_open(desk, now)}")
-
-
-def _sent(desk: AlertDesk, delivery: Delivery) -> str:
-    if not desk.channels:
-        return "No LEADS_ALERT_URLS are set, so nobody is told."
-    return f"{len(delivery.sent)} message(s) sent."
-
-
-def _open(desk: AlertDesk, now: datetime) -> str:
-    causes = desk.open_causes(now)
-    return f"Open: {in_words(causes)}." if causes else "Nothing is open."
+    told = f"{len(delivery.sent)} message(s) sent" if desk.channels else "No LEADS_ALERT_URLS are set: nobody is told"
+    wrong = f"Open: {in_words(delivery.open)}" if delivery.open else "Nothing is open"
+    return dg.SkipReason(f"{taken_in}. {told}. {wrong}.")
 
 
 def take_in_runs(desk: AlertDesk, workspace: Workspace, instance: dg.DagsterInstance, now: datetime) -> int:
     """Hand over the runs that finished since the last time; return how many were new."""
-    read_until = desk.runs_read_until() or datetime.now(UTC) - _FIRST_LOOK_BACK
+    read_until = desk.runs_read_until() or now - _FIRST_LOOK_BACK
     accounts = [account.name for account in workspace.settings.accounts]
     records = list(_finished_since(instance, read_until - _OVERLAP))
     reports = [

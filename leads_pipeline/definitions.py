@@ -6,7 +6,8 @@ import dagster as dg
 
 from leads_pipeline.alert_sensors import build_alert_sensors
 from leads_pipeline.assets import build_account_assets
-from leads_pipeline.checks import build_coverage_check
+from leads_pipeline.assets.freshness import freshness_policy
+from leads_pipeline.checks import build_account_checks
 from leads_pipeline.jobs import build_pull_job, replay_job
 from leads_pipeline.schedules import build_schedules
 from leads_pipeline.sensors import build_gap_sensor
@@ -17,7 +18,7 @@ from leads_pipeline.stages.workspace import Workspace
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of an installation, over one workspace.
 
-    Per account: four assets, the check of its coverage, a job, two schedules and a gap sensor; for all the replay
+    Per account: four assets with their checks, a job, two schedules and a gap sensor; for all the replay
     and the sensors that alert people.
     """
     workspace = Workspace(settings)
@@ -25,11 +26,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     start = workspace.start_date()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies; tests hold what we need of them
-        assets = [asset for account in settings.accounts for asset in build_account_assets(account, start)]
+        assets = dg.with_source_code_references(
+            [
+                asset
+                for account in settings.accounts
+                for asset in build_account_assets(account, start, freshness_policy(account, settings))
+            ]
+        )
     jobs = [(account, build_pull_job(account)) for account in settings.accounts]
     return dg.Definitions(
         assets=assets,
-        asset_checks=[build_coverage_check(account) for account in settings.accounts],
+        asset_checks=[check for account in settings.accounts for check in build_account_checks(account)],
         jobs=[*(job for _, job in jobs), replay_job],
         schedules=[schedule for account, job in jobs for schedule in build_schedules(account, job, workspace)],
         sensors=[

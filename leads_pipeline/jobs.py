@@ -21,6 +21,7 @@ from datetime import date
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
+from leads_pipeline.assets.partitions import ACCOUNT_TAG, WINDOW_TAG, window_tag
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.replay import (
     Replayed,
@@ -34,7 +35,6 @@ from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.errors import StorageError
 from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
-ACCOUNT_TAG = "leads/account"
 REPLAY_JOB = "replay"
 _COUNTS = frozenset({"missing", "extra", "changed"})
 
@@ -150,6 +150,7 @@ def pull_request(
             "dagster/asset_partition_range_end": last.isoformat(),
             "dagster/priority": str(priority),
             ACCOUNT_TAG: account.name,
+            WINDOW_TAG: window_tag(first, last),
             **(tags or {}),
         },
     )

@@ -7,6 +7,7 @@ nothing of what it logs by itself reaches any other log.
 import hashlib
 import logging
 import re
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -90,23 +91,33 @@ def _masker(url: str) -> SecretMasker:
 
 
 class _Overheard(logging.Handler):
-    """Takes in what Apprise logs in the block, and keeps it from all other logs."""
+    """Takes in what Apprise logs in the block, and keeps addresses from all other logs; one block at a time."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.words: list[str] = []
+        self._levels: dict[str, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record's text."""
         self.words.append(record.getMessage())
 
     def __enter__(self) -> "_Overheard":
+        _one_at_a_time.acquire()
         for name in _LOGGERS_THAT_SHOW_ADDRESSES:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        logger = logging.getLogger("apprise")
-        logger.propagate = False
-        logger.addHandler(self)
+            logger = logging.getLogger(name)
+            self._levels[name] = logger.level
+            logger.setLevel(logging.WARNING)
+        apprise = logging.getLogger("apprise")
+        apprise.propagate = False
+        apprise.addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("apprise").removeHandler(self)
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
+        _one_at_a_time.release()
+
+
+_one_at_a_time = threading.Lock()

@@ -10,9 +10,9 @@ is repeated only if the process died, or the channel failed to confirm, after it
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -30,17 +30,17 @@ from leads_pipeline.alerts.events import (
     heed_run_failure,
     heed_run_success,
 )
-from leads_pipeline.alerts.ledger import KEPT, ChannelState, Ledger, Page, SentMessage
+from leads_pipeline.alerts.ledger import KEPT, ChannelState, Ledger, Page, SentMessage, View
 from leads_pipeline.alerts.silence import SilenceFacts, find_silence
-from leads_pipeline.alerts.wording import REPEATED, Circumstances, Message, compose
+from leads_pipeline.alerts.wording import REPEATED, Circumstances, compose
 from leads_pipeline.indiamart.call_log import CallLog
 from leads_pipeline.kill_points import reach
 from leads_pipeline.settings import DEMO_ACCOUNT
 
 LONG_AWAY = timedelta(hours=1)
-"""Whoever looks after so long must take in everything before anything is sent."""
 _CALLS, _RUNS, _LOOKED = "calls", "runs", "looked"
 _BATCH = 2_000
+_LOOK_STEP = timedelta(minutes=10)
 _SEND_SECONDS = 30.0  # Dagster gives a sensor's tick 60 s
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -55,6 +55,16 @@ class RunReport:
 
 
 @dataclass(frozen=True)
+class Intake:
+    """What was taken in at the beginning of a look."""
+
+    calls: int
+    away_since: datetime | None
+    """When alerts were last looked after, if that is an hour ago or more: then everything is taken in before anything
+    is sent, for one digest."""
+
+
+@dataclass(frozen=True)
 class Delivery:
     """What sending did."""
 
@@ -62,6 +72,8 @@ class Delivery:
     """One line for each message that went out."""
     failed: tuple[str, ...] = ()
     """One line for each channel that did not take its message."""
+    open: tuple[Cause, ...] = ()
+    """What is wrong now."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +92,12 @@ class AlertDesk:
         """Return the ledger."""
         return Ledger(self.state_dir)
 
-    def away_since(self, now: datetime) -> datetime | None:
-        """Return when alerts were last looked after, if that is long ago; None also before the first time."""
-        with self.ledger.page() as page:
-            looked = page.place(_LOOKED)
-        last = datetime.fromisoformat(looked) if looked else None
-        return last if last is not None and now - last >= LONG_AWAY else None
-
-    def take_in_calls(self, now: datetime) -> int:
-        """Take in what the call log has new; return how many calls."""
+    def take_in_calls(self, now: datetime) -> Intake:
+        """Take in what the call log has new. Comes first at each look: runs are judged by their calls."""
         taken = 0
         while True:
             with self.ledger.page() as page:
+                away_since = _away_since(page, now)
                 count = self._take_in_batch(page)
                 if count < _BATCH:
                     page.book.settle(now)
@@ -100,13 +106,14 @@ class AlertDesk:
                 reach("alerts:calls")
             taken += count
             if count < _BATCH:
-                return taken
+                return Intake(taken, away_since)
 
     def _take_in_batch(self, page: Page) -> int:
         place = int(page.place(_CALLS) or 0)
-        if place > self.call_log.newest_id():
-            place = 0  # the call log was lost and began anew
         calls = self.call_log.after(place, _BATCH)
+        if not calls and place > self.call_log.newest_id():  # the call log was lost and began anew
+            place = 0
+            calls = self.call_log.after(place, _BATCH)
         for call in calls:
             heed_call(page.book, call)
             place = call.call_id
@@ -157,67 +164,89 @@ class AlertDesk:
             for facts in all_facts:
                 heed_findings(page.book, facts.account, find_silence(facts), facts.now)
 
-    def open_causes(self, now: datetime) -> list[Cause]:
-        """Return what is open."""
-        return [cause for cause in self.ledger.tellable(now) if cause.state is State.OPEN]
+    def deliver(self, now: datetime, away_since: datetime | None = None) -> Delivery:
+        """Send each channel what it is due; leave that to the process that is at it already, if there is one.
 
-    def deliver(self, now: datetime) -> Delivery:
-        """Send each channel what it is due; leave it to the process that is at it already, if there is one."""
+        `away_since` is what the look's intake said.
+        """
         with _sole_sender(self.state_dir) as alone:
+            view = self.ledger.view([channel.name for channel in self.channels], now)
+            still_open = tuple(cause for cause in view.causes if cause.state is State.OPEN)
             if not alone:
-                return Delivery()
-            around = Circumstances(now, self.lacking, self.ui_url, self.away_since(now))
-            outlook = Outlook(tuple(self.ledger.tellable(now)), now, self.lacking)
-            deadline = time.monotonic() + _SEND_SECONDS
-            sent: list[str] = []
-            failed: list[str] = []
+                return Delivery(open=still_open)
+            sending = _Sending(self, view, Circumstances(now, self.lacking, self.ui_url, away_since))
             for channel in self.channels:
-                state = self.ledger.channel(channel.name, now)
-                if state.next_try_at > now or time.monotonic() > deadline:
-                    continue
-                try:
-                    sent += self._serve(channel, state, outlook, around, lambda: time.monotonic() < deadline)
-                except NotDeliveredError as error:
-                    failed.append(f"Channel {channel.address.label}: {error}")
-            with self.ledger.page() as page:
+                sending.serve(channel)
+            self._note_look(now)
+            return Delivery(tuple(sending.sent), tuple(sending.failed), still_open)
+
+    def _note_look(self, now: datetime) -> None:
+        with self.ledger.page() as page:
+            last = _last_look(page)
+            if last is None or abs(now - last) >= _LOOK_STEP:
                 page.move(_LOOKED, now.isoformat())
-            return Delivery(tuple(sent), tuple(failed))
 
-    def _serve(
-        self,
-        channel: Channel,
-        state: ChannelState,
-        outlook: Outlook,
-        around: Circumstances,
-        has_time: Callable[[], bool],
-    ) -> list[str]:
-        unfinished = self.ledger.unfinished(channel.name)
-        if unfinished:  # what else is due then is made afterwards, of what was told by them
-            for message in unfinished:
-                self._send(channel, state, message, f"{REPEATED}\n\n{message.body}", around.now)
-            return [f"Sent again to {channel.address.label}: {message.subject}" for message in unfinished]
-        address = channel.address
+
+@dataclass
+class _Sending:
+    """One turn of sending, by the one process that sends."""
+
+    desk: AlertDesk
+    view: View
+    around: Circumstances
+    sent: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    deadline: float = field(default_factory=lambda: time.monotonic() + _SEND_SECONDS)
+
+    def serve(self, channel: Channel) -> None:
+        """Send the channel what it is due, unless it rests after a failure or time is up."""
+        state = self.view.channels[channel.name]
+        if state.next_try_at > self.around.now:
+            return
+        try:
+            if state.unfinished:  # what else is due is made at the next look, by what these have told
+                self._send_again(channel, state)
+            else:
+                self._send_due(channel, state)
+        except NotDeliveredError as error:
+            self.failed.append(f"Channel {channel.address.label}: {error}")
+
+    def _send_again(self, channel: Channel, state: ChannelState) -> None:
+        for message in state.unfinished:
+            self._send(channel, state, message, f"{REPEATED}\n\n{message.body}")
+            self.sent.append(f"Sent again to {channel.address.label}: {message.subject}")
+
+    def _send_due(self, channel: Channel, state: ChannelState) -> None:
+        address, now = channel.address, self.around.now
         audience = Audience(address.level, address.account, state.first_seen_at, state.told)
-        lines: list[str] = []
+        outlook = Outlook(self.view.causes, now, self.around.lacking)
         for dues in due_messages(outlook, audience, never_told=[DEMO_ACCOUNT]):
-            if not has_time():
-                break
-            composed: Message = compose(dues, around)
-            message = self.ledger.intend(channel.name, composed, dues, around.now)
+            if time.monotonic() > self.deadline:
+                return
+            message = self.desk.ledger.intend(channel.name, compose(dues, self.around), dues, now)
             reach("alerts:intended")
-            self._send(channel, state, message, message.body, around.now)
-            lines.append(f"Sent to {address.label}: {message.subject}")
-        return lines
+            self._send(channel, state, message, message.body)
+            self.sent.append(f"Sent to {address.label}: {message.subject}")
 
-    def _send(self, channel: Channel, state: ChannelState, message: SentMessage, body: str, now: datetime) -> None:
+    def _send(self, channel: Channel, state: ChannelState, message: SentMessage, body: str) -> None:
         try:
             channel.send(message.subject, body, message.level, message.stage)
         except NotDeliveredError:
             pause = min(_FIRST_PAUSE * 2 ** min(state.failures, 10), _LONGEST_PAUSE)
-            self.ledger.refused(channel.name, message, now + pause)
+            self.desk.ledger.refused(channel.name, message, self.around.now + pause)
             raise
         reach("alerts:sent")
-        self.ledger.delivered(channel.name, message, now)
+        self.desk.ledger.delivered(channel.name, message, self.around.now)
+
+
+def _last_look(page: Page) -> datetime | None:
+    place = page.place(_LOOKED)
+    return datetime.fromisoformat(place) if place else None
+
+
+def _away_since(page: Page, now: datetime) -> datetime | None:
+    last = _last_look(page)
+    return last if last is not None and now - last >= LONG_AWAY else None
 
 
 def in_words(causes: Sequence[Cause]) -> str:

@@ -111,7 +111,7 @@ def _due(cause: Cause, outlook: Outlook, audience: Audience) -> Due | None:
     if LOUDNESS[cause.level] > LOUDNESS[told.level]:
         return Due(Stage.WORSE, cause, held_back)
     pause = REMINDERS[min(told.messages, len(REMINDERS)) - 1]
-    quiets_down = bool(cause.kind.quiet) and not held_back
+    quiets_down = cause.kind.quiet and (not held_back or outlook.now - cause.last_event_at > cause.kind.quiet / 4)
     if outlook.now - told.last_sent_at < pause or quiets_down:
         return None
     return Due(Stage.REMINDER, cause, held_back)

@@ -7,7 +7,7 @@ before it is sent, and counts as told once that is written down too.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
@@ -62,17 +62,6 @@ _UPDATE = f"UPDATE cause SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHE
 
 
 @dataclass(frozen=True)
-class ChannelState:
-    """What is known of a channel."""
-
-    first_seen_at: datetime
-    failures: int
-    """Attempts in a row that did not deliver."""
-    next_try_at: datetime
-    told: dict[int, Told]
-
-
-@dataclass(frozen=True)
 class SentMessage:
     """A message that was written down to be sent."""
 
@@ -81,6 +70,29 @@ class SentMessage:
     level: AlertLevel
     subject: str
     body: str
+
+
+@dataclass(frozen=True)
+class ChannelState:
+    """What is known of a channel."""
+
+    first_seen_at: datetime
+    failures: int
+    """Attempts in a row that did not deliver."""
+    next_try_at: datetime
+    told: Mapping[int, Told]
+    """What it was told, by the cause's number."""
+    unfinished: tuple[SentMessage, ...]
+    """Messages whose sending began and has no result: their process died."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How things stand."""
+
+    causes: tuple[Cause, ...]
+    """Those that are unresolved, and those resolved lately, oldest first."""
+    channels: Mapping[str, ChannelState]
 
 
 @dataclass(frozen=True)
@@ -107,8 +119,9 @@ class Page:
         return None if row is None else str(row["place"])
 
     def move(self, source: str, place: str) -> None:
-        """Note how far the source was read."""
-        self._connection.execute("INSERT OR REPLACE INTO place VALUES (?, ?)", (source, place))
+        """Note how far the source was read; a tick that finds nothing new writes nothing."""
+        if self.place(source) != place:
+            self._connection.execute("INSERT OR REPLACE INTO place VALUES (?, ?)", (source, place))
 
     def take_run(self, run_id: str, now: datetime) -> bool:
         """Note that the run was handled; False if it was before."""
@@ -156,9 +169,13 @@ class Ledger:
             yield page
             page.save()
 
-    def tellable(self, now: datetime) -> list[Cause]:
-        """Return the causes that are unresolved, and those resolved lately, oldest first."""
-        return self._read("state <> 'resolved' OR resolved_at >= ?", ((now - _TELLABLE).timestamp(),))
+    def view(self, channels: Iterable[str], now: datetime) -> View:
+        """Return how things stand for these channels; those that are new are known from now on."""
+        recent = (now - _TELLABLE).timestamp()
+        with self._open() as connection:
+            causes = _causes(connection, "state <> 'resolved' OR resolved_at >= ?", (recent,))
+            states = {channel: _channel(connection, channel, now) for channel in channels}
+        return View(tuple(causes), states)
 
     def records(self) -> list[AlertRecord]:
         """Return all causes that ever opened with their messages, oldest first; none where nothing was kept yet."""
@@ -171,30 +188,6 @@ class Ledger:
             )
             told = {row["cause_id"]: (row["messages"], from_epoch(row["last_sent_at"])) for row in rows}
         return [AlertRecord(cause, *told.get(cause.cause_id, (0, None))) for cause in causes]
-
-    def channel(self, channel: str, now: datetime) -> ChannelState:
-        """Return the channel's state; it is known from now on."""
-        with self._open() as connection, immediate(connection):
-            connection.execute("INSERT OR IGNORE INTO channel VALUES (?, ?, 0, 0)", (channel, now.timestamp()))
-            row = connection.execute("SELECT * FROM channel WHERE channel = ?", (channel,)).fetchone()
-            told = connection.execute("SELECT * FROM told WHERE channel = ?", (channel,)).fetchall()
-        return ChannelState(
-            from_epoch(row["first_seen_at"]),
-            row["failures"],
-            from_epoch(row["next_try_at"]),
-            {each["cause_id"]: _to_told(each) for each in told},
-        )
-
-    def unfinished(self, channel: str) -> list[SentMessage]:
-        """Return the messages whose sending began and has no result: their process died."""
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT * FROM message WHERE channel = ? AND state = 'sending' ORDER BY message_id", (channel,)
-            ).fetchall()
-        return [
-            SentMessage(row["message_id"], Stage(row["stage"]), AlertLevel(row["level"]), row["subject"], row["body"])
-            for row in rows
-        ]
 
     def intend(self, channel: str, message: Message, dues: Iterable[Due], now: datetime) -> SentMessage:
         """Write the message down before it is sent."""
@@ -249,10 +242,6 @@ class Ledger:
                 (next_try_at.timestamp(), channel),
             )
 
-    def _read(self, condition: str, parameters: tuple[object, ...]) -> list[Cause]:
-        with self._open() as connection:
-            return _causes(connection, condition, parameters)
-
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return sqlite_file(self._path, _TABLES, _VERSION)
 
@@ -260,6 +249,29 @@ class Ledger:
 def _causes(connection: sqlite3.Connection, condition: str, parameters: tuple[object, ...] = ()) -> list[Cause]:
     rows = connection.execute(f"SELECT * FROM cause WHERE {condition} ORDER BY cause_id", parameters)  # noqa: S608 - constants
     return [_to_cause(row) for row in rows]
+
+
+def _channel(connection: sqlite3.Connection, channel: str, now: datetime) -> ChannelState:
+    row = connection.execute("SELECT * FROM channel WHERE channel = ?", (channel,)).fetchone()
+    if row is None:
+        connection.execute("INSERT OR IGNORE INTO channel VALUES (?, ?, 0, 0)", (channel, now.timestamp()))
+        row = connection.execute("SELECT * FROM channel WHERE channel = ?", (channel,)).fetchone()
+    told = connection.execute("SELECT * FROM told WHERE channel = ?", (channel,))
+    unfinished = connection.execute(
+        "SELECT * FROM message WHERE channel = ? AND state = 'sending' ORDER BY message_id", (channel,)
+    )
+    return ChannelState(
+        from_epoch(row["first_seen_at"]),
+        row["failures"],
+        from_epoch(row["next_try_at"]),
+        {each["cause_id"]: _to_told(each) for each in told},
+        tuple(
+            SentMessage(
+                each["message_id"], Stage(each["stage"]), AlertLevel(each["level"]), each["subject"], each["body"]
+            )
+            for each in unfinished
+        ),
+    )
 
 
 def _to_cause(row: sqlite3.Row) -> Cause:

@@ -12,8 +12,6 @@ from leads_pipeline.alerts.due import Due, LackingDays, Stage, days_still_lackin
 from leads_pipeline.days import IST
 from leads_pipeline.indiamart.outcomes import AlertLevel
 
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 _OVER = (Stage.RECOVERY, Stage.MISSED)
 REPEATED = "(Perhaps a repeat: the program was stopped while it sent this message.)"
 
@@ -36,8 +34,8 @@ class Circumstances:
     lacking: LackingDays
     ui_url: str | None = None
     """Address of Dagster's UI, for links to runs."""
-    last_look_at: datetime | None = None
-    """When alerts were last looked after."""
+    away_since: datetime | None = None
+    """When alerts were last looked after, if that is long ago."""
 
 
 def compose(dues: Sequence[Due], around: Circumstances) -> Message:
@@ -57,10 +55,9 @@ def compose(dues: Sequence[Due], around: Circumstances) -> Message:
 def _digest(dues: Sequence[Due], level: AlertLevel, around: Circumstances) -> Message:
     going_on = sum(due.stage not in _OVER for due in dues)
     subject = f"[leads] {len(dues)} alerts at once: {going_on} going on, {len(dues) - going_on} over"
-    away = around.now - around.last_look_at if around.last_look_at else timedelta(0)
     intro = f"{len(dues)} alerts in one message."
-    if away >= _HOUR and around.last_look_at:
-        intro += f" Nobody looked after them from {moment(around.last_look_at)} to {moment(around.now)}."
+    if around.away_since:
+        intro += f" Nobody looked after them from {moment(around.away_since)} to {moment(around.now)}."
     ordered = sorted(dues, key=lambda due: (due.stage in _OVER, -LOUDNESS[due.cause.level], due.cause.first_event_at))
     parts = [
         f"* {_shout(due.stage, due.cause.level)}: {due.cause.kind.title} ({due.cause.account})\n"

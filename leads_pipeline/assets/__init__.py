@@ -12,12 +12,14 @@ from leads_pipeline.assets.raw_responses import build_raw_responses
 from leads_pipeline.settings import Account
 
 
-def build_account_assets(account: Account, start: date) -> list[dg.AssetsDefinition]:
+def build_account_assets(
+    account: Account, start: date, freshness: dg.FreshnessPolicy | None = None
+) -> list[dg.AssetsDefinition]:
     """Return the account's four assets, upstream first; all share one partitions definition and one policy."""
     days = lead_days(start)
     return [
         build_raw_responses(account, days),
         build_normalized_leads(account, days),
-        build_leads(account, days),
-        build_leads_database(account, days),
+        build_leads(account, days, freshness),
+        build_leads_database(account, days, freshness),
     ]

@@ -3,13 +3,15 @@
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
-from leads_pipeline.assets.partitions import BACKFILL_POLICY, report_days, run_days
+from leads_pipeline.assets.partitions import BACKFILL_POLICY, asset_tags, report_days, run_days
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
 
 
-def build_leads_database(account: Account, days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+def build_leads_database(
+    account: Account, days: dg.DailyPartitionsDefinition, freshness: dg.FreshnessPolicy | None = None
+) -> dg.AssetsDefinition:
     """Return the account's last asset."""
 
     @dg.asset(
@@ -20,6 +22,8 @@ def build_leads_database(account: Account, days: dg.DailyPartitionsDefinition) -
         backfill_policy=BACKFILL_POLICY,
         deps=[dg.AssetKey([account.name, "leads"])],
         kinds={"duckdb"},
+        tags=asset_tags(account, "tables"),
+        freshness_policy=freshness,
         description=(
             "The tables `leads`, `quarantine`, `api_calls`, `coverage` and `alerts` in data/leads.duckdb. It follows "
             "the Parquet files and is published as a new version behind a link: readers are never in the way."

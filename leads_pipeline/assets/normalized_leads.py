@@ -3,7 +3,7 @@
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
-from leads_pipeline.assets.partitions import BACKFILL_POLICY, report_days, run_days, table_schema
+from leads_pipeline.assets.partitions import BACKFILL_POLICY, asset_tags, report_days, run_days, table_schema
 from leads_pipeline.leads.schema import LEAD_COLUMNS
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.normalize_answers import normalize_pending
@@ -21,6 +21,7 @@ def build_normalized_leads(account: Account, days: dg.DailyPartitionsDefinition)
         backfill_policy=BACKFILL_POLICY,
         deps=[dg.AssetKey([account.name, "raw_responses"])],
         kinds={"pandas", "parquet"},
+        tags=asset_tags(account, "leads"),
         metadata={"dagster/column_schema": table_schema(LEAD_COLUMNS)},
         description=(
             "Answers as typed rows: times in IST, phones in E.164, blanks as NULL, unknown fields kept. What cannot "
@@ -35,11 +36,6 @@ def build_normalized_leads(account: Account, days: dg.DailyPartitionsDefinition)
             result = normalize_pending(workspace, account.name, run_days(context), context.log.info)
         asked = {day for answer in result.answers if answer.outcome.rule.covers for day in answer.window.days}
         report_days(context, {}, asked)
-        if result.unknown_fields:
-            names = ", ".join(result.unknown_fields)
-            context.log.warning(f"Fields that the schema does not know, kept in extra: {names}.")
-        if result.unknown_query_types:
-            context.log.warning(f"Query types never seen before: {', '.join(result.unknown_query_types)}.")
         return dg.MaterializeResult(
             metadata={
                 "answers": len(result.answers),

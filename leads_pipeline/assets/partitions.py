@@ -9,10 +9,16 @@ import dagster as dg
 from leads_pipeline.days import IST
 from leads_pipeline.indiamart.windows import MAX_WINDOW
 from leads_pipeline.leads.schema import Column
+from leads_pipeline.settings import Account
 from leads_pipeline.storage.coverage import DayCoverage
 
 BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOW.days)
 """One run covers up to 7 neighbouring days, so that it needs at most one call."""
+
+ACCOUNT_TAG = "leads/account"
+"""The tag of runs and assets that names their account, or accounts."""
+WINDOW_TAG = "leads/window"
+"""The tag of runs that names their days, `2026-11-01 to 2026-11-07`."""
 
 _DAY_FORMAT = "%Y-%m-%d"
 
@@ -25,6 +31,16 @@ def lead_days(start: date) -> dg.DailyPartitionsDefinition:
 def run_days(context: dg.AssetExecutionContext) -> tuple[date, ...]:
     """Return the days of the run, in order."""
     return tuple(sorted(date.fromisoformat(key) for key in context.partition_keys))
+
+
+def window_tag(first: date, last: date) -> str:
+    """Return the tag of runs over these days, both included."""
+    return first.isoformat() if first == last else f"{first} to {last}"
+
+
+def asset_tags(account: Account, layer: str) -> dict[str, str]:
+    """Return the tags by which the catalog filters assets; `layer` is answers, leads or tables."""
+    return {ACCOUNT_TAG: account.name, "leads/layer": layer, "leads/api": account.source_api}
 
 
 def report_days(

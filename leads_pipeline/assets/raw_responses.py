@@ -5,13 +5,19 @@ from typing import Any
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
+from leads_pipeline.assets.calls import calls_observed
 from leads_pipeline.assets.partitions import (
+    ACCOUNT_TAG,
     BACKFILL_POLICY,
+    WINDOW_TAG,
+    asset_tags,
     coverage_metadata,
     report_days,
     run_days,
+    window_tag,
 )
 from leads_pipeline.days import IST, utc_now
+from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.pull import Pulled, PullFailedError, PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
@@ -20,6 +26,9 @@ from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 MAX_WAITS = 1_000_000
 """Waits and failures share Dagster's retry number, so its bound lies far above any queue; failures are bounded
 by the call log instead (`stages.pull.MAX_TRANSIENT_FAILURES`)."""
+
+WAIT_TAG = "leads/last_wait"
+"""The run tag that says until when the run last waited for its call, and why."""
 
 
 class PullConfig(dg.Config):
@@ -42,6 +51,7 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         backfill_policy=BACKFILL_POLICY,
         pool=f"indiamart_api_{account.name}",
         kinds={"indiamart", "json"},
+        tags=asset_tags(account, "answers"),
         description=(
             f"Every answer of IndiaMART's CRM API for account `{account.name}`, byte by byte, with its facts beside "
             "it. One run of up to 7 days makes at most one call; days that were fetched already make none."
@@ -50,10 +60,10 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
     def raw_responses(
         context: dg.AssetExecutionContext, config: PullConfig, workspace: dg.ResourceParam[Workspace]
     ) -> dg.MaterializeResult[None]:
-        tag_process(context, workspace)
+        tag_run(context, workspace)
         request = PullRequest(account, run_days(context), context.run.run_id, config.again, config.priority)
         try:
-            with stage_border():
+            with calls_observed(context, workspace, account), stage_border():
                 result = pull(workspace, request, context.log.info)
         except PullFailedError as error:
             metadata = {"outcome": error.outcome.value} if error.outcome else {}
@@ -61,17 +71,30 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         if isinstance(result, PullLater):
             until = result.until.astimezone(IST)
             context.log.info(f"{result.reason} Next try at {until:%H:%M:%S} IST.")
+            context.instance.add_run_tags(
+                context.run.run_id, {WAIT_TAG: f"until {until:%Y-%m-%d %H:%M:%S} IST: {result.reason}"}
+            )
             raise dg.RetryRequested(max_retries=MAX_WAITS, seconds_to_wait=result.seconds)
         return _report(context, workspace, account, request, result)
 
     return raw_responses
 
 
-def tag_process(context: dg.AssetExecutionContext, workspace: Workspace) -> None:
-    """Tie the run to its process, so that whoever comes next can tell a run that waits from one whose process died."""
-    process = this_process(workspace.settings.state_dir)
-    if context.run.tags.get(PROCESS_TAG) != process:
-        context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: process})
+def tag_run(context: dg.AssetExecutionContext, workspace: Workspace) -> None:
+    """Give the run the tags that operators filter by, and the process that makes it.
+
+    By the process whoever comes next can tell a run that waits from one whose process died.
+    """
+    days = run_days(context)
+    accounts = sorted({key.path[0] for key in context.job_def.asset_layer.executable_asset_keys})
+    wanted = {
+        ACCOUNT_TAG: ", ".join(accounts),
+        WINDOW_TAG: window_tag(days[0], days[-1]),
+        PROCESS_TAG: this_process(workspace.settings.state_dir),
+    }
+    lacking = {name: value for name, value in wanted.items() if context.run.tags.get(name) != value}
+    if lacking:
+        context.instance.add_run_tags(context.run.run_id, lacking)
 
 
 def _report(
@@ -86,7 +109,13 @@ def _report(
     coverage = workspace.coverage(account.name, asked | {*request.days}, utc_now())
     beyond = [day.day for day in coverage if day.fetched and day.day in asked]
     report_days(context, coverage_metadata(coverage), beyond)
-    facts: dict[str, Any] = {"calls": 0 if response is None else 1}
+    slot = workspace.slots.state(key_fingerprint(account.key))
+    facts: dict[str, Any] = {
+        "calls": 0 if response is None else 1,
+        "next_call_at": dg.MetadataValue.timestamp(slot.next_free_at),
+        "next_call_waits_because": slot.reason,
+        "runs_waiting_for_a_call": len(slot.queue),
+    }
     if response is not None:
         facts |= {
             "window": str(response.window),

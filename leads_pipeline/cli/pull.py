@@ -19,8 +19,9 @@ from leads_pipeline.definitions import build_definitions
 from leads_pipeline.indiamart.call_slot import CallSlots, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Actor, Outcome
 from leads_pipeline.indiamart.windows import CLOCK_MARGIN, REACH_DAYS, Window, plan_windows, split_by_reach
-from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.jobs import ACCOUNT_TAG, pull_job_name
 from leads_pipeline.settings import Account, Settings, load_settings
+from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
@@ -91,6 +92,7 @@ def pull_days(settings: Settings, account: Account, days: Sequence[date], *, aga
     plan = plan_pull(workspace, account, days, again=again)
     console.print(plan.summary)
     if not plan.runs:
+        _finish_what_was_killed(settings, workspace, console)
         return
     if plan.windows and not account.has_key:
         raise CommandError(
@@ -99,6 +101,18 @@ def pull_days(settings: Settings, account: Account, days: Sequence[date], *, aga
             NEEDS_A_PERSON,
         )
     _run(settings, plan, again=again, console=console)
+
+
+def _finish_what_was_killed(settings: Settings, workspace: Workspace, console: Console) -> None:
+    """Publish what a run merged that ended before it could publish, and mark that run as failed.
+
+    If nothing is behind this changes nothing.
+    """
+    result = publish_tables(workspace, lambda _: None)
+    if result.published:
+        console.print(f"The published tables were behind; they are version {result.version} now.")
+    with open_instance(settings):
+        pass  # opening it marks runs whose process died
 
 
 def show_plan(settings: Settings, account: Account, days: Sequence[date], *, again: bool) -> None:
@@ -214,7 +228,7 @@ def _run_window(
             "dagster/asset_partition_range_start": first.isoformat(),
             "dagster/asset_partition_range_end": last.isoformat(),
             PROCESS_TAG: this_process(settings.state_dir),
-            "leads/account": account.name,
+            ACCOUNT_TAG: account.name,
         },
     )
     if not result.success:
@@ -236,7 +250,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> CommandError:
 
 
 def _own_words(error: SerializableErrorInfo | None) -> str:
-    """Return what the program's own or the system's error says; of others only the kind: their words may quote values."""
+    """Return what the program's own or the system's error says; others' words may quote values: their kind only."""
     while error is not None and error.cause is not None:
         error = error.cause
     if error is None:

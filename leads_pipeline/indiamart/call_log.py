@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.sqlite_files import from_epoch, sqlite_file
 
 _SCHEMA_VERSION = 3
@@ -78,6 +79,11 @@ class CallRecord:
     """Position in the log, from 1; 0 before it is logged."""
     key_fingerprint: str = ""
     """Which key the call was made with; empty where that is not known. Analysts don't get it."""
+
+    @property
+    def window(self) -> Window:
+        """Return the window that was asked for."""
+        return Window(self.window_start, self.window_end)
 
 
 _COLUMNS = tuple(field.name for field in fields(CallRecord) if field.name != "call_id")

@@ -37,6 +37,8 @@ def _enter_or_withdraw(
     if response is None and is_over and workspace.raw.has_body(response_id):
         response = _judged_from_body(workspace, account, response_id, call)
         workspace.raw.write_sidecar(response)
+    if is_over:
+        workspace.raw.remove_leftovers(response_id)
     if response is not None:
         workspace.catalog.add(response)
         log(f"Entered the answer {response_id}, which an earlier process had stored before it ended.")

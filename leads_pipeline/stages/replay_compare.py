@@ -93,6 +93,8 @@ class Moves:
 
 def compare_rows(standing: pa.Table, rebuilt: pa.Table, key: str) -> RowDifference:
     """Return how the tables, which have the same columns, differ; the key is unique and never NULL on each side."""
+    if standing.equals(rebuilt):
+        return RowDifference()
     common, same = _common(standing, rebuilt, key), _common(rebuilt, standing, key)
     repeated = max(common.num_rows - same.num_rows, 0)  # ids that stand twice: somebody else wrote the file
     columns: list[str] = []

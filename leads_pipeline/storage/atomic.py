@@ -1,5 +1,6 @@
 """Files that are whole or absent: written aside, synced, renamed; for the owner only."""
 
+import glob
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def make_private_folder(path: Path) -> None:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write the file so that a reader, or a crash at any moment, sees the old content or all of the new."""
+    remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write_synced(temporary, data)
@@ -24,6 +26,24 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while they wrote this file left beside it: it can hold buyers' data."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        writer = leftover.suffixes[-2].removeprefix(".")
+        if not writer.isdecimal() or not _is_alive(int(writer)):
+            leftover.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_synced(path: Path, data: bytes) -> None:

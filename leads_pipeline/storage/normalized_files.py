@@ -1,7 +1,7 @@
 """Normalised answers on their way to the merge: one Parquet file each, removed once its leads are in the tables."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,11 +61,17 @@ class NormalizedFiles:
             metadata = table.schema.metadata or {}
             if int(metadata[_PREFIX + b"schema_version"]) != SCHEMA_VERSION:
                 return None
-            names = ("received", "leads", "duplicates", "quarantined")
-            counts = AnswerCounts(**{name: int(metadata[_PREFIX + name.encode()]) for name in names})
-            return NormalizedFile(table.cast(LEADS_ARROW_SCHEMA), counts)
+            return NormalizedFile(table.cast(LEADS_ARROW_SCHEMA), _counts_in(metadata))
         except (pa.ArrowException, OSError, KeyError, ValueError):
             return None  # it is made again from the raw response
+
+    def counts(self, response_id: str) -> AnswerCounts | None:
+        """Return what became of the answer's records, without reading its leads; None if it has no such file."""
+        try:
+            metadata = pq.read_schema(self._path(response_id)).metadata or {}
+            return _counts_in(metadata)
+        except (pa.ArrowException, OSError, KeyError, ValueError):
+            return None
 
     def remove_all_but(self, response_ids: Iterable[str]) -> None:
         """Drop the files of all other answers: their leads are in the tables, also where a kill left the file."""
@@ -76,3 +82,8 @@ class NormalizedFiles:
 
     def _path(self, response_id: str) -> Path:
         return self._folder / f"{response_id}.parquet"
+
+
+def _counts_in(metadata: Mapping[bytes, bytes]) -> AnswerCounts:
+    names = (field.name for field in fields(AnswerCounts))
+    return AnswerCounts(**{name: int(metadata[_PREFIX + name.encode()]) for name in names})

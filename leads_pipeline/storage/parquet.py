@@ -5,10 +5,11 @@ refuse a column whose type differs from what the folder's name suggests. Reading
 Replacing several days as one step is merge_journal.py's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from leads_pipeline.storage.errors import StorageError, without_values
 
 STAGED_NAME = ".leads.parquet.staged"  # hidden, and no *.parquet: no reader's glob matches it
 PARTITION_COLUMNS = ("account", "lead_date")
+_T = TypeVar("_T")
 
 
 def without_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
@@ -111,18 +113,41 @@ class LeadFiles:
         tables = [self._read_day(day) for day in sorted(set(days)) if self.exists(day)]
         return pa.concat_tables([LEADS_ARROW_SCHEMA.empty_table(), *tables])
 
+    def read_columns(self, day: date, columns: Sequence[str]) -> pa.Table:
+        """Return these columns of the day's file, as the contract types them; a NULL column where the file lacks it."""
+        with without_values(f"reading columns of the leads of {day} ({self.account})"):
+            table = pq.ParquetFile(self.path(day)).read(columns=list(columns))
+            for name in columns:
+                if name not in table.column_names:
+                    table = table.append_column(name, pa.nulls(table.num_rows, FILE_SCHEMA.field(name).type))
+            return table.select(columns)
+
+    def schema(self, day: date) -> pa.Schema:
+        """Return the columns of the day's file as they are; reads no row."""
+        with without_values(f"reading the columns of the leads of {day} ({self.account})"):
+            return pq.read_schema(self.path(day))
+
+    def rows_with(self, query_ids: pa.Array | pa.ChunkedArray) -> int:
+        """Return how many rows of all days hold one of these query ids; reads no other column."""
+        return self._scan_ids(query_ids, lambda scanner: int(scanner.count_rows())) or 0
+
     def days_holding(self, query_ids: pa.Array | pa.ChunkedArray) -> set[date]:
         """Return the days whose files hold any of these query ids; reads no other column."""
+        names = self._scan_ids(query_ids, lambda scanner: pc.unique(scanner.to_table()["__filename"]).to_pylist())
+        days = {str(self.path(day)): day for day in self.days()}
+        return {days[name] for name in names or ()}
+
+    def _scan_ids(self, query_ids: pa.Array | pa.ChunkedArray, take: Callable[[ds.Scanner], _T]) -> _T | None:
+        """Hand the rows of all days that hold any of these ids to `take`; None without days or ids."""
         if isinstance(query_ids, pa.ChunkedArray):
             query_ids = query_ids.combine_chunks()
-        days = {str(self.path(day)): day for day in self.days()}
-        if not days or not len(query_ids):
-            return set()
-        with without_values(f"looking for {len(query_ids)} query ids in {len(days)} day files"):
-            files = ds.dataset(list(days), format="parquet", schema=pa.schema([FILE_SCHEMA.field("query_id")]))
+        paths = [str(self.path(day)) for day in sorted(self.days())]
+        if not paths or not len(query_ids):
+            return None
+        with without_values(f"looking for {len(query_ids)} query ids in {len(paths)} day files"):
+            files = ds.dataset(paths, format="parquet", schema=pa.schema([FILE_SCHEMA.field("query_id")]))
             is_wanted = pc.field("query_id").isin(query_ids)
-            hits = files.scanner(columns=["__filename"], filter=is_wanted).to_table()
-            return {days[name] for name in pc.unique(hits["__filename"]).to_pylist()}
+            return take(files.scanner(columns=["__filename"], filter=is_wanted))
 
     def stage(self, day: date, table: pa.Table) -> None:
         """Write the day's next content beside its file, synced; readers do not see it before `commit`.

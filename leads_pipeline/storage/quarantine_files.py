@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from leads_pipeline.days import day_of
 from leads_pipeline.leads.schema import QUARANTINE_ARROW_SCHEMA
 from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_atomically
 from leads_pipeline.storage.day_paths import account_folder, safe_name
-from leads_pipeline.storage.errors import StorageError
+from leads_pipeline.storage.errors import StorageError, without_values
 from leads_pipeline.storage.parquet import from_parquet, to_parquet, without_columns
 
 FILE_SCHEMA = without_columns(QUARANTINE_ARROW_SCHEMA, ["account"])
@@ -72,6 +73,14 @@ class QuarantineFiles:
         if path.exists():
             path.unlink()
             sync_folder(path.parent)
+
+    def count(self, response_id: str, window_start: datetime) -> int:
+        """Return how many records of the answer are quarantined; reads none of them."""
+        path = self.path(response_id, window_start)
+        if not path.exists():
+            return 0
+        with without_values(f"counting the quarantined records of {response_id}"):
+            return int(pq.read_metadata(path).num_rows)
 
     def paths(self) -> Iterator[Path]:
         """Yield the path of each answer's file, by day and response; opens none of them."""

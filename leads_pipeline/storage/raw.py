@@ -17,7 +17,7 @@ from leads_pipeline.days import IST
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import CLOCK_MARGIN, Window
 from leads_pipeline.kill_points import reach
-from leads_pipeline.storage.atomic import make_private_folder, write_atomically
+from leads_pipeline.storage.atomic import make_private_folder, remove_leftovers, write_atomically
 
 _WINDOW_FORMAT = "%Y%m%dT%H%M%S"
 _SENT_FORMAT = "%Y%m%dT%H%M%S%fZ"
@@ -168,6 +168,12 @@ class RawStore:
                 f"The sidecar {path.name} can't be read ({type(error).__name__}). Restore it from a backup, or move "
                 "it away: most of its facts are made again from the body beside it."
             ) from None
+
+    def remove_leftovers(self, response_id: str) -> None:
+        """Remove what a killed process left half-written of an answer."""
+        name = ResponseName.parse(response_id)
+        for kind in ("zst", "json"):
+            remove_leftovers(self._path(name, kind))
 
     def has_body(self, response_id: str) -> bool:
         """Tell whether the answer's bytes are stored."""

@@ -1,4 +1,4 @@
-"""Whatever goes wrong: a clear first line, the right exit code, nothing half-written, no key, no buyer, no traceback."""
+"""Whatever goes wrong: a clear first line, the right exit code, nothing half-written, no key, no buyer, no trace."""
 
 import tempfile
 from collections.abc import Iterator

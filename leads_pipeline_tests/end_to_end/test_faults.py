@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 import zstandard
 
@@ -29,6 +30,7 @@ from leads_pipeline_tests.end_to_end.runs import (
     runs_of_a_pull,
 )
 from leads_pipeline_tests.end_to_end.truth_rows import expected_row
+from leads_pipeline_tests.storage.children import ONE_THREAD
 from leads_pipeline_tests.support import KEY, complete_days, forms_found, make_settings, make_workspace
 
 DAYS = complete_days(28, ago=4)
@@ -89,6 +91,9 @@ NEEDS_MORE_CALLS = frozenset({FaultName.TOO_WIDE, FaultName.FEWER_THAN_TOTAL})
 """Faults after which windows get smaller."""
 CHANGES_RECORDS = frozenset({FaultName.DUPLICATE_RECORDS, FaultName.LONE_SURROGATE})
 """Faults with which a record says something else than the truth, which only another answer can put right."""
+FILES_SQL = """
+SELECT * FROM read_parquet(?, hive_partitioning = true, hive_types = {'account': VARCHAR, 'lead_date': DATE})
+"""
 ECHOES = (FaultName.ECHO_KEY, FaultName.HTML_WITH_KEY)
 
 
@@ -172,13 +177,25 @@ def faulty_pull(site: Site, fault: FaultName, at: int) -> PullFailedError | None
 
 def assert_truth(site: Site, *, ids_only: bool = False) -> None:
     """The files hold the leads of every fetched day, each once, field by field."""
-    rows = site.workspace.lead_files(site.account).read(site.fetched()).to_pylist()
-    expected = [expected_row(lead, site.account) for lead in site.server.truth(DAYS[0], site.fetched()[-1])]
-    assert sorted(row["query_id"] for row in rows) == sorted(row["query_id"] for row in expected)
-    found = {row["query_id"]: row | {"extra": json.loads(row["extra"] or "null")} for row in rows}
-    for row in [] if ids_only else expected:
-        differing = {name: found[row["query_id"]][name] for name in row if found[row["query_id"]][name] != row[name]}
-        assert not differing, f"{row['query_id']}: {differing}"
+    rows = sorted(rows_of_files(site.workspace.settings.data_dir), key=lambda row: str(row["query_id"]))
+    truth = site.server.truth(DAYS[0], site.fetched()[-1])
+    assert [row["query_id"] for row in rows] == sorted(lead.query_id for lead in truth)
+    expected = {lead.query_id: expected_row(lead, site.account) for lead in truth}
+    for row in [] if ids_only else rows:
+        wanted = expected[str(row["query_id"])]
+        assert {name: row[name] for name in wanted} == wanted
+
+
+def rows_of_files(data_dir: Path) -> list[dict[str, object]]:
+    """The rows of all days' files, with `extra` parsed."""
+    with duckdb.connect(config=ONE_THREAD) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        result = connection.execute(FILES_SQL, [f"{data_dir}/leads/*/*/*.parquet"])
+        names = [column[0] for column in result.description or []]
+        rows = [dict(zip(names, values, strict=True)) for values in result.fetchall()]
+    for row in rows:
+        row["extra"] = json.loads(row["extra"] or "null")
+    return rows
 
 
 def quarantined(site: Site) -> list[str]:

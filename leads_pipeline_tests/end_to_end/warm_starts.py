@@ -4,16 +4,35 @@ Run as a module it is the process that such commands are forked from: it imports
 Each command has its own process, working folder, environment, arguments and output, as from a shell.
 """
 
+import atexit
+import gc
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+_IMPORTED = (
+    "dagster._core.storage.legacy_storage",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster._core.storage.sqlite_storage",
+    "duckdb",
+    "leads_pipeline.cli.demo",
+    "leads_pipeline.cli.pull",
+    "leads_pipeline.cli.status",
+    "pandas",
+    "phonenumbers",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+)
 
 
 class WarmStarts:
@@ -54,15 +73,9 @@ class WarmStarts:
 
 def main() -> None:
     """Import, then serve requests until there are no more."""
-    import duckdb
-    import pandas
-    import pyarrow.dataset
-    import pyarrow.parquet
-
-    from leads_pipeline.cli import demo, pull, status
-
-    imported = (duckdb, pandas, pyarrow, demo, pull, status)
-    assert all(imported)
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # a child's garbage collection then leaves these pages alone
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
@@ -85,7 +98,17 @@ def _become_the_command(request: dict[str, object]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["leads", *arguments]
-    run_command()
+    exit_code: object = 1
+    try:
+        run_command()
+    except SystemExit as end:
+        exit_code = end.code
+    except BaseException:
+        traceback.print_exc()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code if isinstance(exit_code, int) else 1)  # taking all modules down would take a second
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 import json
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from leads_pipeline.indiamart.outcomes import Judgement, Outcome
@@ -54,8 +55,13 @@ ERROR_TABLE = [
     (429, HARD, Outcome.KEY_BLOCKED),
     (500, BROKEN, Outcome.SERVER_ERROR),
 ]
-CODE_FORMS = {"number": int, "text": str, "decimal": float, "padded text": lambda code: f" {code} "}
-MESSAGE_FORMS = {
+CODE_FORMS: dict[str, Callable[[int], object]] = {
+    "number": int,
+    "text": str,
+    "decimal": float,
+    "padded text": lambda code: f" {code} ",
+}
+MESSAGE_FORMS: dict[str, Callable[[str], str]] = {
     "as documented": str,
     "capitals": str.upper,
     "small letters": str.lower,
@@ -214,7 +220,6 @@ def test_an_answer_cut_anywhere_is_unreadable(length: int) -> None:
     assert judged(WHOLE[:length]).outcome is Outcome.UNREADABLE
 
 
-@settings(max_examples=200)
 @given(st.binary(max_size=60), st.sampled_from([None, 200, 302, 404, 429, 500]))
 def test_no_bytes_at_all_make_the_judge_fail_or_see_leads(body: bytes, http_status: int | None) -> None:
     assert not judged(body, http_status).outcome.rule.is_success
@@ -227,7 +232,6 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
 @given(st.fixed_dictionaries({"CODE": ANY_JSON, "MESSAGE": ANY_JSON, "TOTAL_RECORDS": ANY_JSON, "RESPONSE": ANY_JSON}))
 def test_an_envelope_of_any_values_is_judged_and_its_facts_can_be_stored(envelope: dict[str, Any]) -> None:
     judgement = judged(json.dumps(envelope).encode())

@@ -3,22 +3,26 @@
 import os
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 from leads_pipeline.days import utc_now
+from leads_pipeline.fake_indiamart.keys import fingerprint
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
+from leads_pipeline.fake_indiamart.service import Call
 from leads_pipeline.indiamart import v2
-from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotTimes, key_fingerprint
+from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotState, SlotTimes, key_fingerprint
 from leads_pipeline.settings import Settings
 from leads_pipeline.stages.pull import Pulled, PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.raw import RawResponse
 from leads_pipeline_tests.storage.children import CONTEXT
-from leads_pipeline_tests.support import complete_days, make_workspace, pull_to_the_end
+from leads_pipeline_tests.support import KEY, complete_days, make_workspace, pull_to_the_end
 
 CONTEXT.set_forkserver_preload(["pytest", "leads_pipeline_tests.storage.children", __name__])
 
 DAYS = complete_days(7)
+SELLERS = [f"{number}{KEY}" for number in range(200)]
 
 
 def request_for(settings: Settings, days: Sequence[date], run_id: str = "run-1", **options: Any) -> PullRequest:
@@ -37,10 +41,39 @@ def claim_of_another(settings: Settings, turn: str = "") -> Claim:
     return Claim(key_fingerprint(account.key), "another", times, turn=turn)
 
 
+class FakeSeller:
+    """One seller of a fake IndiaMART that several tests share, for starting one takes longer than asking it."""
+
+    def __init__(self, server: FakeIndiaMart, key: str) -> None:
+        server.clear_faults()
+        self._server = server
+        self.key = key
+        self.url = server.url
+        self.inject = server.inject
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls with the seller's key, oldest first."""
+        return [call for call in self._server.calls if call.key_fingerprint == fingerprint(self.key)]
+
+    @property
+    def refused_calls(self) -> list[Call]:
+        """Those that the rules refused."""
+        return [call for call in self.calls if call.refused]
+
+    @property
+    def gaps(self) -> list[float]:
+        """The seconds between the calls."""
+        return [later.monotonic - earlier.monotonic for earlier, later in pairwise(self.calls)]
+
+    def true_ids(self, days: Sequence[date]) -> set[str]:
+        return {lead.query_id for lead in self._server.truth(days[0], days[-1], key=self.key)}
+
+
 class Installation:
     """A data folder, the fake that it asks, and what its runs log."""
 
-    def __init__(self, settings: Settings, fake: FakeIndiaMart) -> None:
+    def __init__(self, settings: Settings, fake: FakeSeller) -> None:
         self.settings = settings
         self.fake = fake
         self.workspace = make_workspace(settings)
@@ -81,7 +114,10 @@ class Installation:
         return {str(record["UNIQUE_QUERY_ID"]) for record in records if "UNIQUE_QUERY_ID" in record}
 
     def true_ids(self, days: Sequence[date] = DAYS) -> set[str]:
-        return {lead.query_id for lead in self.fake.truth(days[0], days[-1])}
+        return self.fake.true_ids(days)
+
+    def slot(self) -> SlotState:
+        return self.workspace.slots.state(key_fingerprint(self.settings.accounts[0].key))
 
     def take_the_slot(self) -> Granted:
         """Take the slot as another process with the same key does."""

@@ -11,25 +11,33 @@ from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.stages.pull import Pulled, PullLater
 from leads_pipeline.stages.recovery import recover_calls
 from leads_pipeline.storage.raw import ResponseName
-from leads_pipeline_tests.stages.pulls import DAYS, Installation, pull_and_be_killed
+from leads_pipeline_tests.stages.pulls import DAYS, SELLERS, FakeSeller, Installation, pull_and_be_killed
 from leads_pipeline_tests.storage.children import CONTEXT
 from leads_pipeline_tests.storage.raw_responses import response_of, window_of
-from leads_pipeline_tests.support import KEY, answer_body, make_settings, records_of
+from leads_pipeline_tests.support import answer_body, make_settings, records_of
 
 TIMEOUT = 0.5
 WINDOW: Window = window_of(DAYS[0], DAYS[-1])
 BODY = answer_body(200, records=records_of("1", "2"))
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeIndiaMart]:
-    with FakeIndiaMart(keys=[KEY], interval_seconds=0.05, leads_per_day=4) as server:
-        yield server
+_keys = iter(SELLERS)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeIndiaMart]:
+    with FakeIndiaMart(keys=SELLERS, interval_seconds=0.05, leads_per_day=4) as shared:
+        yield shared
 
 
 @pytest.fixture
-def installation(tmp_path: Path, fake: FakeIndiaMart) -> Installation:
-    return Installation(make_settings(tmp_path, fake.url, timeout=TIMEOUT), fake)
+def fake(server: FakeIndiaMart) -> FakeSeller:
+    return FakeSeller(server, next(_keys))
+
+
+@pytest.fixture
+def installation(tmp_path: Path, fake: FakeSeller) -> Installation:
+    return Installation(make_settings(tmp_path, fake.url, fake.key, timeout=TIMEOUT), fake)
 
 
 def kill(installation: Installation, point: str) -> None:
@@ -56,7 +64,7 @@ def test_after_a_kill_at_any_point_one_clean_pull_has_the_days_without_asking_tw
     assert installation.fetched() == {*DAYS}
     assert installation.stored_ids() == installation.true_ids()
     assert len(installation.fake.calls) == calls
-    assert installation.fake.refused_calls == ()
+    assert installation.fake.refused_calls == []
     assert installation.outcomes == outcomes
     assert [answer.recovered for answer in installation.answers] == [recovered]
     assert installation.workspace.catalog.announced() == []
@@ -69,7 +77,7 @@ def test_a_killed_call_still_uses_up_its_slot(installation: Installation) -> Non
     later = installation.pull(run_id="clean")
     assert isinstance(later, PullLater)
     assert "a call is under way" in later.reason
-    assert installation.workspace.slots.state(key_fingerprint(KEY)).seconds_left > 0
+    assert installation.slot().seconds_left > 0
 
 
 class CutShort:
@@ -81,7 +89,7 @@ class CutShort:
         self.name = ResponseName("indiamart", "v2", WINDOW, utc_now())
         self.granted = installation.take_the_slot()
         self.call = CallInFlight(
-            key_fingerprint(KEY),
+            key_fingerprint(installation.fake.key),
             "another",
             "indiamart",
             "v2",
@@ -110,15 +118,15 @@ class CutShort:
 
 
 @pytest.fixture
-def under_way(tmp_path: Path, fake: FakeIndiaMart) -> CutShort:
+def under_way(tmp_path: Path, fake: FakeSeller) -> CutShort:
     """A call whose slot stays closed for long."""
-    return CutShort(Installation(make_settings(tmp_path, fake.url, interval=300.0), fake))
+    return CutShort(Installation(make_settings(tmp_path, fake.url, fake.key, interval=300.0), fake))
 
 
 @pytest.fixture
-def lapsed(tmp_path: Path, fake: FakeIndiaMart) -> CutShort:
+def lapsed(tmp_path: Path, fake: FakeSeller) -> CutShort:
     """A call whose slot's time is over at once."""
-    return CutShort(Installation(make_settings(tmp_path, fake.url, interval=1e-6, timeout=1e-6), fake))
+    return CutShort(Installation(make_settings(tmp_path, fake.url, fake.key, interval=1e-6, timeout=1e-6), fake))
 
 
 def test_a_call_under_way_is_left_alone(under_way: CutShort) -> None:
@@ -142,7 +150,7 @@ def test_an_answer_with_its_sidecar_is_entered_and_logged_at_once_and_its_slot_s
     under_way.recover()
     assert under_way.installation.fetched() == {*DAYS}
     assert under_way.installation.outcomes == ["leads"]
-    assert under_way.workspace.slots.state(key_fingerprint(KEY)).seconds_left > 200
+    assert under_way.installation.slot().seconds_left > 200
 
 
 def test_recovering_twice_changes_nothing(under_way: CutShort) -> None:
@@ -183,13 +191,13 @@ def test_a_body_without_sidecar_is_judged_from_its_name_and_bytes(lapsed: CutSho
     assert answer.recovered
     assert (answer.outcome, answer.records, answer.http_status) == (Outcome.LEADS, 2, None)
     assert (answer.window, answer.sent_at, answer.received_at) == (WINDOW, lapsed.name.sent_at, lapsed.name.sent_at)
-    assert (answer.run_id, answer.key_fingerprint) == ("another", key_fingerprint(KEY))
+    assert (answer.run_id, answer.key_fingerprint) == ("another", key_fingerprint(lapsed.installation.fake.key))
     assert lapsed.installation.fetched() == {*DAYS}
     assert lapsed.installation.outcomes == ["leads"]
 
 
 def test_a_recovered_answer_shows_no_key_in_its_message(lapsed: CutShort) -> None:
-    escaped = "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in KEY)
+    escaped = "".join(c if c.isalnum() else f"\\u{ord(c):04x}" for c in lapsed.installation.fake.key)
     lapsed.store_body(f'{{"CODE":500,"MESSAGE":"no such key: {escaped}"}}'.encode())
     lapsed.recover()
     assert [answer.message for answer in lapsed.installation.answers] == ["no such key: ***"]
@@ -202,8 +210,8 @@ def test_a_body_that_was_cut_off_by_the_kill_covers_nothing(lapsed: CutShort) ->
     assert lapsed.installation.fetched() == set()
 
 
-def test_other_accounts_calls_are_left_to_them(tmp_path: Path, lapsed: CutShort, fake: FakeIndiaMart) -> None:
-    other = make_settings(tmp_path, fake.url, account="other").accounts[0]
+def test_other_accounts_calls_are_left_to_them(tmp_path: Path, lapsed: CutShort, fake: FakeSeller) -> None:
+    other = make_settings(tmp_path, fake.url, fake.key, account="other").accounts[0]
     lapsed.store_body()
     recover_calls(lapsed.workspace, other, lambda _: None)
     assert lapsed.workspace.catalog.announced() == [lapsed.name.response_id]

@@ -1,5 +1,6 @@
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,18 @@ def test_folders_are_made_for_their_owner_only_with_all_missing_parents(tmp_path
     assert [stat.S_IMODE((tmp_path / part).stat().st_mode) for part in ("a", "a/b", "a/b/c")] == [0o700] * 3
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
     sync_folder(tmp_path / "a")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_ones_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.v2.day.zst"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / f".{path.name}.{dead.pid}.tmp"
+    alive = tmp_path / f".{path.name}.{os.getppid()}.tmp"
+    others = tmp_path / f".b.zst.{dead.pid}.tmp"
+    for file in (left, alive, others):
+        file.touch()
+
+    write_atomically(path, b"data")
+
+    assert {*tmp_path.iterdir()} == {path, alive, others}

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, SCHEMA_VERSION
 from leads_pipeline.storage import normalized_files
 from leads_pipeline.storage.normalized_files import AnswerCounts, NormalizedFiles
 from leads_pipeline_tests.storage.lead_tables import DAY, leads_of
@@ -54,7 +54,7 @@ def test_a_file_of_another_schema_version_is_made_again(
     files: NormalizedFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files.write("demo.v2.a", LEADS, COUNTS)
-    monkeypatch.setattr(normalized_files, "SCHEMA_VERSION", normalized_files.SCHEMA_VERSION + 1)
+    monkeypatch.setattr(normalized_files, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     assert files.read("demo.v2.a") is None
 
 

@@ -145,7 +145,7 @@ def test_a_damaged_body_is_an_error_that_names_it_and_quotes_nothing(
     data = bytearray(path.read_bytes())
     if damage == "flipped":
         data[len(data) // 2] ^= 0x10
-    path.write_bytes({"cut": data[:-9], "flipped": data, "emptied": b"", "replaced": b"<html>"}[damage])
+    path.write_bytes({"cut": data[:-9], "flipped": data, "emptied": bytearray(), "replaced": bytearray(b"<")}[damage])
     with pytest.raises(RawStoreError) as caught:
         raw.read_body(name.response_id)
     assert name.response_id in str(caught.value)

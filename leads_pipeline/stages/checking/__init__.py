@@ -1,0 +1,1 @@
+"""What the asset checks look at: facts from the stores, judged by plain functions. Know nothing of Dagster."""
