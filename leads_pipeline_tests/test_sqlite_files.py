@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -17,8 +18,12 @@ def names(path: Path, version: int = 1, fill: Callable[[sqlite3.Connection], Non
 
 
 def enter(path: Path, name: str) -> None:
-    with sqlite_file(path, TABLES, 1) as connection, immediate(connection):
+    with sqlite_file(path, TABLES, 1, fill_by_process) as connection, immediate(connection):
         connection.execute("INSERT INTO entry VALUES (?)", (name,))
+
+
+def fill_by_process(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO entry VALUES (?)", (f"made by {os.getpid()}",))
 
 
 def fill_with_a(connection: sqlite3.Connection) -> None:
@@ -28,7 +33,7 @@ def fill_with_a(connection: sqlite3.Connection) -> None:
 def test_a_file_is_made_for_its_owner_only_and_survives_its_makers(tmp_path: Path) -> None:
     path = tmp_path / "file.sqlite"
     enter(path, "b")
-    assert names(path) == ["b"]
+    assert names(path) == ["b", f"made by {os.getpid()}"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -59,7 +64,7 @@ def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert names(path) == []
 
 
-def test_processes_that_make_a_file_at_once_all_find_it_whole(tmp_path: Path) -> None:
+def test_of_processes_that_make_a_file_at_once_one_fills_it_and_all_find_it_whole(tmp_path: Path) -> None:
     for attempt in range(3):
         path = tmp_path / f"{attempt}.sqlite"
         processes = [CONTEXT.Process(target=enter, args=(path, f"p{number}")) for number in range(6)]
@@ -68,4 +73,6 @@ def test_processes_that_make_a_file_at_once_all_find_it_whole(tmp_path: Path) ->
         for process in processes:
             process.join(60)
         assert [process.exitcode for process in processes] == [0] * 6
-        assert names(path) == [f"p{number}" for number in range(6)]
+        made_by, *entered = names(path)
+        assert made_by in {f"made by {process.pid}" for process in processes}
+        assert entered == [f"p{number}" for number in range(6)]

@@ -1,6 +1,5 @@
 """What the UI shows of each day's leads: numbers that it plots, and a picture of the last days by type."""
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,12 @@ from leads_pipeline.storage.coverage import DayCoverage
 from leads_pipeline.storage.parquet import LeadFiles
 
 OTHER = "other"
-_COLORS = {"W": "#4c78a8", "B": "#f58518", "P": "#54a24b", "WA": "#72b7b2", "BIZ": "#b279a2", OTHER: "#9d9d9d"}
-_NAMES = {"W": "web enquiry", "B": "BuyLead", "P": "call", "WA": "WhatsApp", "BIZ": "catalogue view", OTHER: "other"}
-_BAR, _GAP, _HEIGHT, _LEFT, _TOP, _FOOT = 18, 4, 160, 36, 28, 34
+_COLORS = {"W": "royalblue", "B": "orange", "P": "green", "WA": "brown", "BIZ": "purple", OTHER: "gray"}
+_MARKS = {"W": "🟦", "B": "🟧", "P": "🟩", "WA": "🟫", "BIZ": "🟪", OTHER: "⬜"}
+_SHOWN_AT_ONCE = 1000  # characters of Markdown, in Dagster 1.13's UI
+_UNITS = 40
+_HEIGHT = 120
+_DAY_WIDTH = 24
 
 
 def day_numbers(files: LeadFiles, day: DayCoverage) -> dict[str, Any]:
@@ -60,49 +62,46 @@ def day_types(files: LeadFiles, days: Sequence[date]) -> list[DayTypes]:
 
 
 def picture(days: Sequence[DayTypes]) -> dg.MarkdownMetadataValue:
-    """Return the days' leads by type as a picture inside Markdown."""
-    data = base64.b64encode(picture_svg(days).encode()).decode()
-    return dg.MetadataValue.md(f"![Leads per day by type](data:image/svg+xml;base64,{data})")
+    """Return the newest of the days' leads by type, as a picture inside Markdown with its legend.
+
+    As many days as fit: the UI shows longer Markdown only behind a click.
+    """
+    for count in range(len(days), 0, -1):
+        text = _markdown(days[-count:])
+        if len(text) < _SHOWN_AT_ONCE:
+            return dg.MetadataValue.md(text)
+    return dg.MetadataValue.md("")
+
+
+def _markdown(days: Sequence[DayTypes]) -> str:
+    totals = sum((Counter(day.counts or {}) for day in days), Counter[str]())
+    highest = max(sum((day.counts or {}).values()) for day in days)
+    legend = ", ".join(f"{_MARKS[kind]} {kind} {totals[kind]}" for kind in _MARKS if totals[kind])
+    unknown = sum(day.counts is None for day in days)
+    facts = [f"{days[0].day} to {days[-1].day}", legend or "no leads", f"at most {highest} a day"]
+    facts += [f"{unknown} day(s) not merged yet"] if unknown else []
+    return f"![](<data:image/svg+xml,{_in_url(picture_svg(days))}>)\n\n" + "; ".join(facts)
 
 
 def picture_svg(days: Sequence[DayTypes]) -> str:
-    """Return a stacked bar for each day, with a legend; a day without a file has a mark instead."""
-    totals = [sum((day.counts or {}).values()) for day in days]
-    scale = _HEIGHT / max([*totals, 1])
-    width = _LEFT + len(days) * (_BAR + _GAP) + _GAP
-    bottom = _TOP + _HEIGHT
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{max(width, 470)}" height="{bottom + _FOOT}" '
-        'font-family="sans-serif" font-size="11" fill="#555">',
-        f'<text x="{_LEFT - 6}" y="{_TOP + 8}" text-anchor="end">{max([*totals, 0])}</text>',
-        f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">0</text>',
-        *_legend({kind for day in days for kind in day.counts or {}}),
+    """Return a stacked bar for each day: a path per type, from the ground up, the highest painted first."""
+    highest = max([1, *(sum((day.counts or {}).values()) for day in days)])
+    paths = [
+        f"<path stroke='{_COLORS[kind]}' d='{_bars(days, kinds, _UNITS / highest)}'/>"
+        for kind, kinds in ((kind, list(_COLORS)[: place + 1]) for place, kind in reversed([*enumerate(_COLORS)]))
+        if any((day.counts or {}).get(kind) for day in days)
     ]
-    for number, day in enumerate(days):
-        parts += _bar(_LEFT + _GAP + number * (_BAR + _GAP), bottom, scale, day)
-    parts.append("</svg>")
-    return "".join(parts)
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{_DAY_WIDTH * (len(days) + 1)}' height='{_HEIGHT}' "
+        f"viewBox='0 -{_UNITS} {len(days) + 1} {_UNITS}' preserveAspectRatio='none' stroke-width='.8'>"
+        f"{''.join(paths)}</svg>"
+    )
 
 
-def _legend(kinds: set[str]) -> list[str]:
-    parts: list[str] = []
-    x = _LEFT
-    for kind in (kind for kind in _COLORS if kind in kinds):
-        parts.append(f'<rect x="{x}" y="4" width="10" height="10" fill="{_COLORS[kind]}"/>')
-        parts.append(f'<text x="{x + 14}" y="13">{_NAMES[kind]}</text>')
-        x += 28 + 6 * len(_NAMES[kind])
-    return parts
+def _bars(days: Sequence[DayTypes], kinds: Sequence[str], scale: float) -> str:
+    heights = [sum((day.counts or {}).get(kind, 0) for kind in kinds) * scale for day in days]
+    return "".join(f"M{place} 0V-{height:.0f}" for place, height in enumerate(heights, 1) if height)
 
 
-def _bar(x: int, bottom: int, scale: float, day: DayTypes) -> list[str]:
-    label = f'<text x="{x + _BAR / 2}" y="{bottom + 14}" text-anchor="middle">{day.day.day}</text>'
-    if day.day.day == 1:
-        label += f'<text x="{x}" y="{bottom + 28}">{day.day:%b %Y}</text>'
-    if day.counts is None:
-        return [label, f'<text x="{x + _BAR / 2}" y="{bottom - 2}" text-anchor="middle">?</text>']
-    parts, y = [label], float(bottom)
-    for kind in (kind for kind in _COLORS if day.counts.get(kind)):
-        height = day.counts[kind] * scale
-        y -= height
-        parts.append(f'<rect x="{x}" y="{y:.1f}" width="{_BAR}" height="{height:.1f}" fill="{_COLORS[kind]}"/>')
-    return parts
+def _in_url(svg: str) -> str:
+    return svg.replace("<", "%3C").replace(">", "%3E")

@@ -29,7 +29,7 @@ _PREVIEW_COLUMNS = ("query_time_ist", "query_type", "query_product_name", "sende
 _PREVIEW_ROWS = 5
 
 
-_PICTURE_DAYS = 30
+_PICTURE_DAYS = 14
 
 
 def build_leads(
@@ -48,10 +48,7 @@ def build_leads(
         kinds={"pandas", "parquet"},
         tags=asset_tags(account, "leads"),
         freshness_policy=freshness,
-        metadata={
-            "dagster/column_schema": table_schema(LEAD_COLUMNS),
-            "dagster/column_lineage": column_lineage(upstream),
-        },
+        metadata={"dagster/column_schema": table_schema(LEAD_COLUMNS)},
         description=(
             "The account's leads, one row per QUERY_ID whatever the order and repetition of answers, in one Parquet "
             "file per day of the enquiry. A lead that comes back with another day moves."
@@ -66,9 +63,13 @@ def build_leads(
             files = workspace.lead_files(account.name)
             for day in coverage:
                 metadata[day.day] |= day_numbers(files, day)
-            last = max(own)
+            last = max(own)  # the run's newest event, which the asset's page shows
             shown = days_between(last - (_PICTURE_DAYS - 1) * ONE_DAY, last)
-            picture_of_days, preview = picture(day_types(files, shown)), _preview(files, own)
+            metadata[last] |= {
+                "leads_per_day": picture(day_types(files, shown)),
+                "dagster/column_lineage": column_lineage(upstream),
+            }
+            preview = _preview(files, own)
         report_days(context, metadata, [day.day for day in coverage if day.state is DayState.COMPLETE])
         return dg.MaterializeResult(
             metadata={
@@ -76,7 +77,6 @@ def build_leads(
                 "leads_received": merged.incoming,
                 "leads_new": merged.new,
                 "days_written": len(merged.days_written),
-                "leads_per_day": picture_of_days,
                 "preview": preview,
             }
         )

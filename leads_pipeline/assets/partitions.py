@@ -66,9 +66,16 @@ def report_days(
 
 def coverage_metadata(coverage: Iterable[DayCoverage]) -> dict[date, dict[str, Any]]:
     """Return what the UI shows of each day's coverage."""
+    days = list(coverage)
+    answers = answers_metadata(days)
+    return {day.day: {"state": day.state.value, **answers[day.day]} for day in days}
+
+
+def answers_metadata(coverage: Iterable[DayCoverage]) -> dict[date, dict[str, Any]]:
+    """Return what the UI shows of each day's answers, whether they are merged or not."""
     return {
         day.day: {
-            "state": day.state.value,
+            "fetched": day.fetched,
             "fetched_until": dg.MetadataValue.timestamp(day.fetched_until)
             if day.fetched_until
             else dg.MetadataValue.null(),

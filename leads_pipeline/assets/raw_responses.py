@@ -10,8 +10,8 @@ from leads_pipeline.assets.partitions import (
     ACCOUNT_TAG,
     BACKFILL_POLICY,
     WINDOW_TAG,
+    answers_metadata,
     asset_tags,
-    coverage_metadata,
     report_days,
     run_days,
     window_tag,
@@ -108,7 +108,7 @@ def _report(
     asked = {*response.window.days} if response else set()
     coverage = workspace.coverage(account.name, asked | {*request.days}, utc_now())
     beyond = [day.day for day in coverage if day.fetched and day.day in asked]
-    report_days(context, coverage_metadata(coverage), beyond)
+    report_days(context, answers_metadata(coverage), beyond)
     slot = workspace.slots.state(key_fingerprint(account.key))
     facts: dict[str, Any] = {
         "calls": 0 if response is None else 1,

@@ -14,6 +14,7 @@ from leads_pipeline.days import days_between
 from leads_pipeline.demo_setup import DemoSetup, setup_file
 from leads_pipeline.jobs import pull_job_name
 from leads_pipeline.settings import DEMO_ACCOUNT, Settings, demo_account, load_settings
+from leads_pipeline.stages.checking.new_names import known_names_file
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.published_reader import open_published
@@ -78,7 +79,8 @@ def remove_demo() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     workspace.catalog.forget(DEMO_ACCOUNT)
     workspace.slots.forget(DEMO_ACCOUNT)
-    setup_file(settings.state_dir).unlink(missing_ok=True)
+    for file in (known_names_file(settings.state_dir, DEMO_ACCOUNT), setup_file(settings.state_dir)):
+        file.unlink(missing_ok=True)
     if settings.database.exists():
         publish_tables(workspace, lambda _: None, rebuild=True)
         _remove_old_versions(settings)

@@ -244,9 +244,15 @@ def _failure(result: dg.ExecuteInProcessResult) -> CommandError:
         if failure is not None and failure.description:
             outcome = failure.metadata.get("outcome")
             return CommandError(failure.description, _exit_code(outcome.value if outcome else None))
-        words = _own_words(data.error)
+        words = _blocking_finding(result) or _own_words(data.error)
         return CommandError(f"{event.step_key} failed: {words} Its log: `leads ui`, run {result.run_id}.", FAILED)
     return CommandError(f"The run {result.run_id} was stopped. The same command continues where it stopped.", FAILED)
+
+
+def _blocking_finding(result: dg.ExecuteInProcessResult) -> str:
+    """Return what the check found that stopped the run; empty if none did."""
+    found = (one for one in result.get_asset_check_evaluations() if one.blocking and not one.passed)
+    return next((str(one.description) for one in found if one.severity is dg.AssetCheckSeverity.ERROR), "")
 
 
 def _own_words(error: SerializableErrorInfo | None) -> str:

@@ -61,8 +61,8 @@ def merge_pending(
         days_written=tuple(sorted({*empty, *(day for result in results for day in result.days_written)})),
     )
     log(
-        f"Merged {len(answers)} answer(s): {merged.incoming} leads, {merged.new} of them new, "
-        f"{len(merged.days_written)} day file(s) written."
+        f"Merged {merged.incoming} lead(s) of {len(answers)} answer(s): {merged.new} new, "
+        f"{merged.incoming - merged.new} known already; {len(merged.days_written)} day file(s) written."
     )
     return merged
 

@@ -14,6 +14,9 @@ from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import StoredAnswer
 from leads_pipeline.storage.normalized_files import AnswerCounts, NormalizedFile
 
+_TOLD_ONE_BY_ONE = 7
+"""Up to so many answers each have a line of their own in the run's log."""
+
 
 class RecordsLostError(Exception):
     """Records received are not leads, duplicates or quarantined: the run must fail before they are forgotten."""
@@ -57,11 +60,20 @@ def normalize_pending(
             total.duplicates + counts.duplicates,
             total.quarantined + counts.quarantined,
         )
-        log(
-            f"{answer.response_id}: {counts.received} received = {counts.leads} leads + {counts.duplicates} "
-            f"duplicates + {counts.quarantined} quarantined."
-        )
+        if len(answers) <= _TOLD_ONE_BY_ONE:
+            log(f"Read the answer for {answer.window}: {_in_words(counts)}.")
+    if not answers:
+        log("Nothing to read: every stored answer is in the tables already.")
+    elif len(answers) > _TOLD_ONE_BY_ONE:
+        log(f"Read {len(answers)} answers: {_in_words(total)}.")
     return NormalizedAnswers(tuple(answers), total, tuple(sorted(fields)), tuple(sorted(types)))
+
+
+def _in_words(counts: AnswerCounts) -> str:
+    return (
+        f"{counts.received} record(s) = {counts.leads} lead(s) + {counts.duplicates} duplicate(s) + "
+        f"{counts.quarantined} in quarantine"
+    )
 
 
 def normalized_file(workspace: Workspace, answer: StoredAnswer) -> NormalizedFile:

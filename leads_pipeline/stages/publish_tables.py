@@ -31,9 +31,11 @@ def publish_tables(workspace: Workspace, log: Callable[[str], None], *, rebuild:
         group=settings.published_group,
         rebuild=rebuild,
     )
+    leads = f"{result.leads} lead(s) and {result.quarantined} quarantined record(s)"
     log(
-        f"leads.duckdb is version {result.version}: {result.leads} leads, {result.quarantined} quarantined; "
-        f"{len(result.changed_days)} day(s) changed."
+        f"Published leads.duckdb as version {result.version}: {leads}; {len(result.changed_days)} day(s) changed."
+        if result.published
+        else f"Nothing changed: leads.duckdb stays at version {result.version} with {leads}."
     )
     return result
 

@@ -152,7 +152,8 @@ def _call(
     if not workspace.slots.begin(granted, in_flight):
         return None
     workspace.catalog.announce(name.response_id)
-    log(f"Asking IndiaMART ({account.source_api}) for {window}.")
+    waited = f", after a wait of {granted.waited_seconds:.0f} s for its slot" if granted.waited_seconds >= 1 else ""
+    log(f"Asking IndiaMART ({account.source_api}) for {window}{waited}.")
     client = IndiaMartClient(account.api_url, account.key, account.timeout_seconds)
     try:
         answer = client.ask(window)
@@ -167,8 +168,8 @@ def _call(
     workspace.catalog.add(response)
     workspace.slots.release(granted, record_of_answer(response, granted.waited_seconds))
     log(
-        f"IndiaMART answered {response.outcome}: {response.records} record(s), HTTP {response.http_status}, "
-        f"CODE {response.code}, in {answer.latency_seconds:.2f} s; stored as {response.response_id}."
+        f"IndiaMART answered in {answer.latency_seconds:.2f} s: {response.outcome}, {response.records} record(s) "
+        f"(HTTP {response.http_status}, CODE {response.code}); stored as {response.response_id}."
     )
     if response.records >= _CEILING_UNIT and response.records % _CEILING_UNIT == 0:
         log(

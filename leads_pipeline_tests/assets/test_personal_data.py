@@ -15,6 +15,7 @@ from leads_pipeline_tests.assets.installations import (
 )
 from leads_pipeline_tests.private_values import private_values
 
+
 def text_of_sqlite(path: Path) -> str:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:

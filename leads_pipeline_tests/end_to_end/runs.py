@@ -7,7 +7,6 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from leads_pipeline.cli.pull import plan_pull
 from leads_pipeline.days import contiguous_ranges, days_between, utc_now
 from leads_pipeline.stages.merge_answers import merge_pending
 from leads_pipeline.stages.normalize_answers import normalize_pending
@@ -15,12 +14,17 @@ from leads_pipeline.stages.pull import Pulled, PullRequest
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline.storage.normalized_files import AnswerCounts
+from leads_pipeline_tests.storage.children import CONTEXT
 from leads_pipeline_tests.support import pull_to_the_end
 
 Days = tuple[date, ...]
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 _RUN_NUMBERS = itertools.count(1)
+
+CONTEXT.set_forkserver_preload(
+    ["leads_pipeline_tests.storage.children", "leads_pipeline_tests.end_to_end.driver", __name__]
+)
 
 
 @contextmanager
@@ -59,6 +63,8 @@ def pull_to_complete(workspace: Workspace, days: Sequence[date]) -> None:
 
 def runs_of_a_pull(workspace: Workspace, days: Sequence[date], *, again: bool = False) -> list[Days]:
     """The runs that `leads pull` plans for the days, in its order."""
+    from leads_pipeline.cli.pull import plan_pull  # brings Dagster, which children can do without
+
     plan = plan_pull(workspace, workspace.settings.accounts[0], days, again=again)
     return [tuple(days_between(first, last)) for first, last in plan.runs]
 

@@ -258,7 +258,7 @@ def test_a_damaged_day_file_stops_the_merge_without_quoting_it(base: Base, damag
     done = base.fails(
         *pull_arguments(PULLED_WEEK, "--again"),
         exit_code=FAILED,
-        says=r"indiamart__leads failed: (reading|looking).* failed \(Arrow\w+\)",
+        says=r"indiamart__\w+ failed: (reading|looking).* failed \(Arrow\w+\)",
     )
 
     assert "Its log: `leads ui`, run " in done.problem

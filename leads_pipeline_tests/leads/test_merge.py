@@ -159,7 +159,9 @@ def test_a_frame_that_does_not_fit_is_refused_without_a_buyers_value_in_the_mess
 
 def test_among_many_leads_each_keeps_the_times_that_it_was_seen_itself() -> None:
     frames = [
-        leads_of(number, Answer("indiamart", "v2", number, tuple((lead, 20, "") for lead in range(300 + number, 600, 3))))
+        leads_of(
+            number, Answer("indiamart", "v2", number, tuple((lead, 20, "") for lead in range(300 + number, 600, 3)))
+        )
         for number in range(3)
     ]
     merged = rows_of(merge_leads(frames[0], pd.concat([*frames[1:], frames[0]])))

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from leads_pipeline.days import utc_now
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
-from leads_pipeline.indiamart.call_slot import CallInFlight, key_fingerprint
+from leads_pipeline.indiamart.call_slot import CallInFlight, CallSlots, Claim, Granted, Wait, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.stages.pull import Pulled, PullLater
@@ -208,6 +209,24 @@ def test_a_body_that_was_cut_off_by_the_kill_covers_nothing(lapsed: CutShort) ->
     lapsed.recover()
     assert [answer.outcome for answer in lapsed.installation.answers] == [Outcome.UNREADABLE]
     assert lapsed.installation.fetched() == set()
+
+
+def test_a_killed_calls_answer_counts_even_if_its_slot_opens_while_a_run_asks_for_it(
+    tmp_path: Path, fake: FakeSeller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short = CutShort(Installation(make_settings(tmp_path, fake.url, fake.key, interval=0.1, timeout=0.4), fake))
+    cut_short.store_body()
+    request = CallSlots.request
+
+    def after_a_while(slots: CallSlots, claim: Claim) -> Granted | Wait:
+        time.sleep(cut_short.installation.slot().seconds_left)
+        return request(slots, claim)
+
+    monkeypatch.setattr(CallSlots, "request", after_a_while)
+    assert cut_short.installation.pull() == Pulled(None, ())
+    assert fake.calls == []
+    assert cut_short.installation.outcomes == ["leads"]
+    assert [answer.run_id for answer in cut_short.installation.answers] == ["another"]
 
 
 def test_other_accounts_calls_are_left_to_them(tmp_path: Path, lapsed: CutShort, fake: FakeSeller) -> None:

@@ -3,6 +3,7 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -140,7 +141,7 @@ def test_a_damaged_body_is_an_error_that_names_it_and_quotes_nothing(
     tmp_path: Path, raw: RawStore, damage: str
 ) -> None:
     name = name_of()
-    raw.write_body(name, BODY + b"+91-9876543210" * 50)
+    raw.write_body(name, BODY + Random(1).randbytes(500) + b"+91-9876543210")
     [path] = tmp_path.rglob("*.zst")
     data = bytearray(path.read_bytes())
     if damage == "flipped":
