@@ -30,6 +30,8 @@ DEMO_ORIGIN = "fake-indiamart"
 
 ROOT_MARKERS = ("workspace.yaml", "dagster.yaml")
 MINUTES_PER_DAY = 1440
+_REAL_HOST = "indiamart.com"
+_SHORTEST_REAL_INTERVAL = 300.0  # contract: design 3
 _KEY_LENGTH = range(8, 257)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TEXT = "utf-8-sig"  # UTF-8, with or without the mark that Windows editors put at its start
@@ -195,6 +197,7 @@ def load_settings(root: Path | None = None) -> Settings:
     data_dir = root / values.leads_data_dir
     start_date = _checked_start(values.leads_start_date)
     parts = urlsplit(values.indiamart_api_url)
+    _refuse_haste(parts.hostname or "", values.indiamart_call_interval_seconds)
     default = Account(
         name=DEFAULT_ACCOUNT,
         api_url=values.indiamart_api_url,
@@ -289,6 +292,16 @@ def _explain(error: ValidationError) -> str:
         for problem in error.errors(include_url=False, include_input=False)
     ]
     return "\n".join([f"The settings have {len(lines)} error(s); nothing was done.", *lines])
+
+
+def _refuse_haste(host: str, interval: float) -> None:
+    """Refuse an interval that gets the key blocked at the real API; fakes may be asked as fast as one likes."""
+    if host.endswith(_REAL_HOST) and interval < _SHORTEST_REAL_INTERVAL:
+        raise SettingsError(
+            f"INDIAMART_CALL_INTERVAL_SECONDS is {interval:g}, but IndiaMART allows one call per 5 minutes and blocks "
+            "keys that call more often. Set it to 300 or more, or remove it: the default leaves room for its clock.",
+            ["INDIAMART_CALL_INTERVAL_SECONDS"],
+        )
 
 
 def _checked_start(start: date | None) -> date | None:

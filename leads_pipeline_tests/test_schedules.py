@@ -226,7 +226,14 @@ def test_the_call_of_a_schedule_goes_ahead_of_a_backfill_that_waits_already(tmp_
         ({}, (180, 1, False)),
         ({"LEADS_INTRADAY_MINUTES": "6", "LEADS_LOOKBACK_DAYS": "6", "LEADS_SCHEDULES_ON": "true"}, (6, 6, True)),
         ({"LEADS_INTRADAY_MINUTES": "1440", "LEADS_LOOKBACK_DAYS": "0"}, (1440, 0, False)),
-        ({"LEADS_INTRADAY_MINUTES": "1", "INDIAMART_CALL_INTERVAL_SECONDS": "60"}, (1, 1, False)),
+        (
+            {
+                "LEADS_INTRADAY_MINUTES": "1",
+                "INDIAMART_CALL_INTERVAL_SECONDS": "60",
+                "INDIAMART_API_URL": "http://127.0.0.1:9/",
+            },
+            (1, 1, False),
+        ),
         ({"INDIAMART_CALL_INTERVAL_SECONDS": "14401"}, (241, 1, False)),
     ],
 )

@@ -81,6 +81,14 @@ def test_a_data_folder_of_its_own_need_not_lie_in_the_project(
     assert load_settings(tmp_path).data_dir == Path(folder.replace("~", "/home/seller"))
 
 
+def test_the_real_api_is_never_asked_faster_than_it_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDIAMART_CALL_INTERVAL_SECONDS", "299")
+    with pytest.raises(SettingsError, match=r"INDIAMART_CALL_INTERVAL_SECONDS is 299.*5 minutes"):
+        load_settings(tmp_path)
+    monkeypatch.setenv("INDIAMART_API_URL", "http://127.0.0.1:8765/crm/")
+    assert load_settings(tmp_path).account("indiamart").call_interval_seconds == 299
+
+
 BAD_VALUES = [
     ("INDIAMART_CRM_KEY", "short"),
     ("INDIAMART_CRM_KEY", "k" * 257),
