@@ -116,6 +116,32 @@ def test_assets_with_tables_show_every_column_with_its_comment(definitions: dg.D
             assert all(column.description for column in schema.columns)
 
 
+def test_every_asset_has_checks_and_they_block_only_where_going_on_spreads_damage(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
+
+    assert {(key.asset_key.path[0], key.asset_key.path[1]) for key in graph.asset_check_keys} == {
+        (account, stage) for account in ("acme", "bharat") for stage in STAGES
+    }
+    assert blocking == {"answers_are_as_they_came", "records_add_up", "ids_are_unique", "columns_are_the_contract"}
+    assert all(len(graph.get_check_spec(key).description or "") > 50 for key in graph.asset_check_keys)
+
+
+def test_assets_link_to_their_code_and_can_be_filtered_by_tags(definitions: dg.Definitions) -> None:
+    for (account, stage), asset in assets_of(definitions).items():
+        (spec,) = asset.specs
+        (reference,) = spec.metadata["dagster/code_references"].code_references
+        assert Path(reference.file_path) == ROOT / "leads_pipeline" / "assets" / f"{stage}.py"
+        assert spec.tags["leads/account"] == account
+        assert spec.tags["leads/layer"] in ("answers", "leads", "tables")
+
+
+def test_leads_and_database_have_a_freshness_policy(definitions: dg.Definitions) -> None:
+    for (_, stage), asset in assets_of(definitions).items():
+        (spec,) = asset.specs
+        assert (spec.freshness_policy is not None) is (stage in ("leads", "leads_database"))
+
+
 def test_runs_stay_in_one_process(definitions: dg.Definitions) -> None:
     for account in ("acme", "bharat"):
         assert definitions.resolve_job_def(pull_job_name(account)).executor_def is dg.in_process_executor

@@ -219,7 +219,8 @@ class _Sending:
     def _send_due(self, channel: Channel, state: ChannelState) -> None:
         address, now = channel.address, self.around.now
         audience = Audience(address.level, address.account, state.first_seen_at, state.told)
-        outlook = Outlook(self.view.causes, now, self.around.lacking)
+        known = tuple(cause for cause in self.view.causes if cause.account in self.desk.accounts)
+        outlook = Outlook(known, now, self.around.lacking)
         for dues in due_messages(outlook, audience, never_told=[DEMO_ACCOUNT]):
             if time.monotonic() > self.deadline:
                 return

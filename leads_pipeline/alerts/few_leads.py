@@ -17,7 +17,7 @@ MOST_WEEKS = 8
 SPANS = (1, 3, 7)
 """Days looked at together: a seller with few leads a day is judged by longer spans."""
 IMPROBABLE = 0.0005
-"""A chance below this is an alert: of three looks a day, about one false alarm in two years."""
+"""A chance below this is an alert: by simulation about one false alarm in four years."""
 
 
 @dataclass(frozen=True)

@@ -61,23 +61,22 @@ def build_leads(
             coverage = workspace.coverage(account.name, {*own, *merged.days_written}, utc_now())
             metadata: dict[date, dict[str, Any]] = coverage_metadata(coverage)
             files = workspace.lead_files(account.name)
-            for day in coverage:
-                metadata[day.day] |= day_numbers(files, day)
+            for covered in coverage:
+                metadata[covered.day] |= day_numbers(files, covered)
             last = max(own)  # the run's newest event, which the asset's page shows
             shown = days_between(last - (_PICTURE_DAYS - 1) * ONE_DAY, last)
-            metadata[last] |= {
-                "leads_per_day": picture(day_types(files, shown)),
-                "dagster/column_lineage": column_lineage(upstream),
-            }
-            preview = _preview(files, own)
+            picture_of_days, preview = picture(day_types(files, shown)), _preview(files, own)
+            for day in own:
+                metadata[day]["preview"] = preview
+            metadata[last]["dagster/column_lineage"] = column_lineage(upstream)
         report_days(context, metadata, [day.day for day in coverage if day.state is DayState.COMPLETE])
         return dg.MaterializeResult(
             metadata={
+                "leads_per_day": picture_of_days,
                 "answers_merged": len(merged.answers),
                 "leads_received": merged.incoming,
                 "leads_new": merged.new,
                 "days_written": len(merged.days_written),
-                "preview": preview,
             }
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -66,6 +67,11 @@ class Office:
     def _sensors(self) -> dict[str, dg.SensorDefinition]:
         return {sensor.name: sensor for sensor in build_alert_sensors(self.workspace, lambda: self.now)}
 
+    def change(self, **settings: Any) -> None:
+        """Change settings, and load everything anew."""
+        self.settings = replace(self.settings, **settings)
+        self.restart()
+
     def restart(self) -> None:
         """Load everything anew, as a daemon that was started again does."""
         self.__dict__.pop("_sensors", None)
@@ -100,8 +106,10 @@ class Office:
         """Let time pass while no sensor looks."""
         self.now += timedelta(hours=hours, minutes=minutes)
 
-    def call(self, outcome: Outcome, account: str = "acme", *, days: int = 2, tick: bool = True) -> None:
-        """Write a call of this moment into the log, for so many days before it; what it covers is stored and merged."""
+    def call(
+        self, outcome: Outcome, account: str = "acme", *, days: int = 2, tick: bool = True, stored: bool = True
+    ) -> None:
+        """Write a call of this moment into the log, for so many days before it; what it covers is stored."""
         yesterday = day_of(self.now) - timedelta(days=1)
         window = Window(day_start(yesterday - timedelta(days=days - 1)), day_end(yesterday))
         name = ResponseName(account, "v2", window, self.now)
@@ -114,7 +122,7 @@ class Office:
         self.workspace.prepare()
         with calls_database(self.settings.state_dir / "calls.sqlite") as connection:
             insert_call(connection, record)
-        if outcome.rule.covers:
+        if outcome.rule.covers and stored:
             self._store(name)
         if tick:
             self.tick()
@@ -122,23 +130,25 @@ class Office:
     def _store(self, name: ResponseName) -> None:
         """Store an answer without leads, merged, that proves its days."""
         response = RawResponse(
-            name.response_id, name.account, "v2", "http://127.0.0.1:9", name.window.start, name.window.end, self.now,
-            name.sent_at, None, 1.0, 200, 204, "", 0, 0, Outcome.NO_LEADS, sha256_of(b"{}"), 2, "", "", False,
+            name.response_id, name.account, "v2", "http://127.0.0.1:9", name.window.start, name.window.end,
+            name.sent_at, name.sent_at, None, 1.0, 200, 204, "", 0, 0, Outcome.NO_LEADS, sha256_of(b"{}"), 2,
+            "", "", False,
         )  # fmt: skip
         self.workspace.raw.write_body(name, b"{}")
         self.workspace.raw.write_sidecar(response)
         self.workspace.catalog.add(response)
         self.workspace.catalog.mark_merged([MergedCounts(name.response_id, 0, 0, 0, 0)])
         for day in name.window.days:
-            self._put_leads(name.account, day, 0)
+            self.put_leads(name.account, day, 0)
 
-    def put_answer(self, account: str, day: date, leads: int = 0) -> None:
-        """Make the day complete by an answer of the next morning, with so many leads in the tables."""
-        window = Window(day_start(day), day_end(day))
-        self._store(ResponseName(account, "v2", window, day_end(day) + timedelta(hours=1)))
-        self._put_leads(account, day, leads)
+    def put_week(self, first: date, account: str = "acme", leads: int = 0) -> None:
+        """Make seven days complete by an answer of the morning after, each with so many leads in the tables."""
+        window = Window(day_start(first), day_end(first + timedelta(days=6)))
+        self._store(ResponseName(account, "v2", window, window.end + timedelta(hours=1)))
+        for day in window.days:
+            self.put_leads(account, day, leads)
 
-    def _put_leads(self, account: str, day: date, count: int) -> None:
+    def put_leads(self, account: str, day: date, count: int) -> None:
         path = leads_file(self.settings.data_dir, account, day)
         make_private_folder(path.parent)
         table = leads_of(day, [f"{day}-{number}" for number in range(count)], account=account)

@@ -62,9 +62,10 @@ def test_each_of_the_seven_days_is_materialized(week: PulledWeek, stage: str) ->
     ("stage", "names"),
     [
         ("raw_responses", {"calls", "window", "outcome", "records", "http_status", "code", "response_id"}),
-        ("raw_responses", {"state", "fetched_until", "answers"}),
+        ("raw_responses", {"fetched", "fetched_until", "answers"}),
         ("normalized_leads", {"answers", "received", "leads", "duplicates", "quarantined"}),
         ("leads", {"answers_merged", "leads_new", "preview", "state", "dagster/partition_row_count"}),
+        ("leads", {"leads", "late_leads", "late_percent"}),
         ("leads_database", {"version", "leads", "quarantined", "days_changed", "dagster/row_count"}),
     ],
 )
@@ -161,5 +162,6 @@ def test_today_is_fetched_up_to_now_and_not_called_complete(acme: Installation) 
     result = acme.run(today)
 
     assert result.success
-    assert materializations(result, "raw_responses")[today[0].isoformat()]["state"] == "partial"
+    assert materializations(result, "leads")[today[0].isoformat()]["state"] == "partial"
+    assert materializations(result, "raw_responses")[today[0].isoformat()]["fetched"] is False
     assert [day.state.value for day in acme.coverage(today)] == ["partial"]

@@ -99,7 +99,7 @@ def read_until_told(link: Path, pipe: Any) -> None:
     """Open the published database, look for doubled leads, close it, again and again; send a Reading at the end."""
     seen = Reading()
     pipe.send("ready")
-    while not pipe.poll(0.005):
+    while not pipe.poll(0.03):
         if not link.exists() and not seen.queries:
             continue  # nothing is published yet
         seen.queries += 1

@@ -21,7 +21,7 @@ from leads_pipeline_tests.end_to_end.shell import Done, Shell
 from leads_pipeline_tests.end_to_end.truth_rows import assert_is_truth, coverage_states, read_rows
 from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts, warm_starts
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 DEMO = "demo"
 
