@@ -15,8 +15,7 @@ from leads_pipeline.storage.coverage import DayCoverage
 from leads_pipeline.storage.parquet import LeadFiles
 
 OTHER = "other"
-_COLORS = {"W": "royalblue", "B": "orange", "P": "green", "WA": "brown", "BIZ": "purple", OTHER: "gray"}
-_MARKS = {"W": "🟦", "B": "🟧", "P": "🟩", "WA": "🟫", "BIZ": "🟪", OTHER: "⬜"}
+_COLORS = {"W": "blue", "B": "orange", "P": "green", "WA": "brown", "BIZ": "purple", OTHER: "gray"}
 _SHOWN_AT_ONCE = 1000  # characters of Markdown, in Dagster 1.13's UI
 _UNITS = 40
 _HEIGHT = 120
@@ -76,7 +75,7 @@ def picture(days: Sequence[DayTypes]) -> dg.MarkdownMetadataValue:
 def _markdown(days: Sequence[DayTypes]) -> str:
     totals = sum((Counter(day.counts or {}) for day in days), Counter[str]())
     highest = max(sum((day.counts or {}).values()) for day in days)
-    legend = ", ".join(f"{_MARKS[kind]} {kind} {totals[kind]}" for kind in _MARKS if totals[kind])
+    legend = ", ".join(f"{kind} {totals[kind]} ({color})" for kind, color in _COLORS.items() if totals[kind])
     unknown = sum(day.counts is None for day in days)
     facts = [f"{days[0].day} to {days[-1].day}", legend or "no leads", f"at most {highest} a day"]
     facts += [f"{unknown} day(s) not merged yet"] if unknown else []
@@ -84,23 +83,29 @@ def _markdown(days: Sequence[DayTypes]) -> str:
 
 
 def picture_svg(days: Sequence[DayTypes]) -> str:
-    """Return a stacked bar for each day: a path per type, from the ground up, the highest painted first."""
+    """Return a stacked bar for each day: an area per type, from the ground up, the highest painted first."""
     highest = max([1, *(sum((day.counts or {}).values()) for day in days)])
-    paths = [
-        f"<path stroke='{_COLORS[kind]}' d='{_bars(days, kinds, _UNITS / highest)}'/>"
-        for kind, kinds in ((kind, list(_COLORS)[: place + 1]) for place, kind in reversed([*enumerate(_COLORS)]))
+    areas = [
+        f"<path fill='{_COLORS[kind]}' d='{_area(days, list(_COLORS)[: place + 1], _UNITS / highest)}'/>"
+        for place, kind in reversed([*enumerate(_COLORS)])
         if any((day.counts or {}).get(kind) for day in days)
     ]
+    width = len(days)
+    gaps = f"<path d='M0-{_UNITS // 2}h{width}' stroke='white' stroke-width='{_UNITS}' stroke-dasharray='.2 .8'/>"
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{_DAY_WIDTH * (len(days) + 1)}' height='{_HEIGHT}' "
-        f"viewBox='0 -{_UNITS} {len(days) + 1} {_UNITS}' preserveAspectRatio='none' stroke-width='.8'>"
-        f"{''.join(paths)}</svg>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{_DAY_WIDTH * width}' height='{_HEIGHT}' "
+        f"viewBox='0 -{_UNITS} {width} {_UNITS}' preserveAspectRatio='none'>{''.join(areas)}{gaps}</svg>"
     )
 
 
-def _bars(days: Sequence[DayTypes], kinds: Sequence[str], scale: float) -> str:
-    heights = [sum((day.counts or {}).get(kind, 0) for kind in kinds) * scale for day in days]
-    return "".join(f"M{place} 0V-{height:.0f}" for place, height in enumerate(heights, 1) if height)
+def _area(days: Sequence[DayTypes], kinds: Sequence[str], scale: float) -> str:
+    """Return the outline of bars of these types together, one unit wide each, as steps up (below 0) and down."""
+    steps, height = "M0 0", 0
+    for day in days:
+        own = round(sum((day.counts or {}).get(kind, 0) for kind in kinds) * scale)
+        steps += (f"v{height - own}" if own != height else "") + "h1"
+        height = own
+    return f"{steps}V0"
 
 
 def _in_url(svg: str) -> str:

@@ -81,13 +81,13 @@ def test_three_server_errors_and_a_success_are_no_message(office: Office) -> Non
 
 
 def test_an_api_that_is_down_for_two_days(office: Office) -> None:
-    for number in range(16):  # every three hours a run tries five times and gives up
+    for number in range(8):  # every six hours a run tries five times and gives up
         for _ in range(5):
             office.call(Outcome.UNREACHABLE if number % 2 else Outcome.SERVER_ERROR)
             office.skip(minutes=5)
         office.run(failure_of(Outcome.SERVER_ERROR))
         office.tick("run_failure_alerts")
-        office.wait(minutes=155, every=155)
+        office.wait(minutes=335, every=167.5)
     office.tick("silence_alerts")
     office.call(Outcome.NO_LEADS, days=7)
     office.tick_all()
@@ -96,14 +96,14 @@ def test_an_api_that_is_down_for_two_days(office: Office) -> None:
 
     assert office.mails == [
         "0.33 h [leads] WARNING: IndiaMART's API does not answer (acme)",
-        "3.00 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
-        "9.00 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
-        "21.00 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
-        "45.00 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
+        "3.21 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
+        "9.21 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
+        "21.21 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
+        "45.21 h [leads] STILL WARNING: IndiaMART's API does not answer (acme)",
         "48.00 h [leads] OVER: IndiaMART's API does not answer (acme)",
     ]
     assert office.hooks == []
-    assert "lasted 2 days, 80 times" in office.mail.received[5].body
+    assert "lasted 2 days, 40 times" in office.mail.received[5].body
 
 
 def test_answers_that_are_web_pages(office: Office) -> None:
