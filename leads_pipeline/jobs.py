@@ -23,7 +23,7 @@ import dagster as dg
 from leads_pipeline.assets.border import stage_border
 from leads_pipeline.assets.partitions import ACCOUNT_TAG as ACCOUNT_TAG  # noqa: PLC0414 - the jobs' tag, for whoever looks at their runs
 from leads_pipeline.assets.partitions import WINDOW_TAG, window_tag
-from leads_pipeline.settings import Account
+from leads_pipeline.settings import Account, SettingsError
 from leads_pipeline.stages.replay import (
     Replayed,
     ReplayRequest,
@@ -81,10 +81,10 @@ def replay_raw_responses(
     try:
         with stage_border():
             first, last = days_to_replay(config.first, config.last)
-            names = [config.account] if config.account else accounts_to_replay(workspace)
+            names = accounts_to_replay(workspace, config.account or None)
             requests = [ReplayRequest(name, first, last, config.check) for name in names]
             results = [replay(workspace, request, context.log.info) for request in requests]
-    except (ReplayError, StorageError) as error:
+    except (ReplayError, StorageError, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     metadata = _replay_metadata(results)
     if config.check and any(result.differences for result in results):

@@ -76,7 +76,11 @@ def test_a_replay_that_cannot_go_on_fails_with_its_reason_and_without_retries(hi
     [body] = (history.data_dir / "raw").rglob(f"{newest.response_id}.zst")
     body.unlink()
     with dg.DagsterInstance.ephemeral() as instance:
-        for config, words in (({}, "missing"), ({"first": "1 March"}, "a day is written YYYY-MM-DD")):
+        for config, words in (
+            ({}, "missing"),
+            ({"first": "1 March"}, "a day is written YYYY-MM-DD"),
+            ({"account": "nobody"}, "There is no account 'nobody'"),
+        ):
             failure = failure_of(run_replay(history, instance, **config))
             assert words in failure.description
 

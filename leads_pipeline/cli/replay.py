@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from leads_pipeline.cli.errors import FAILED, USAGE, CommandError
-from leads_pipeline.settings import Settings, load_settings
+from leads_pipeline.settings import load_settings
 from leads_pipeline.stages.replay import Replayed, ReplayRequest, accounts_to_replay, days_to_replay, replay
 from leads_pipeline.stages.replay_compare import DayDifference
 from leads_pipeline.stages.replay_scratch import Progress as Step
@@ -27,11 +27,13 @@ def run_replay(account: str | None, first: str | None, last: str | None, *, chec
         raise CommandError(str(error), USAGE) from None
     workspace = Workspace(settings)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    names = _accounts(workspace, settings, account) if settings.data_dir.exists() else []
+    names: list[str] = []
+    if settings.data_dir.exists():
+        workspace.prepare()
+        names = accounts_to_replay(workspace, account)
     if not names:
         console.print("There is nothing to replay: no answer is stored yet.")
         return
-    workspace.prepare()
     results: list[Replayed] = []
     for name in names:
         began = time.monotonic()
@@ -49,17 +51,6 @@ def run_replay(account: str | None, first: str | None, last: str | None, *, chec
         )
     if check and differences:
         raise CommandError("What stands is not what the raw responses give. `leads replay` replaces it.", FAILED)
-
-
-def _accounts(workspace: Workspace, settings: Settings, account: str | None) -> list[str]:
-    workspace.prepare()
-    known = accounts_to_replay(workspace)
-    if account is None:
-        return known
-    if account not in known:
-        settings.account(account)  # says which accounts there are
-        return []
-    return [account]
 
 
 def _replay(workspace: Workspace, request: ReplayRequest, console: Console) -> Replayed:

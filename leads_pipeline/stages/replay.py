@@ -45,7 +45,7 @@ from leads_pipeline.storage.day_paths import accounts_in
 from leads_pipeline.storage.errors import StorageError, without_values
 from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
 from leads_pipeline.storage.parquet import LeadFiles
-from leads_pipeline.storage.raw import RawStore, RawStoreError, ResponseName
+from leads_pipeline.storage.raw import RawStoreError, ResponseName
 
 Log = Callable[[str], None]
 
@@ -102,13 +102,20 @@ def days_to_replay(first: str | None, last: str | None) -> tuple[date | None, da
     return start, end
 
 
-def accounts_to_replay(workspace: Workspace) -> list[str]:
-    """Return the accounts that have anything to replay or to compare with, sorted."""
+def accounts_to_replay(workspace: Workspace, account: str | None = None) -> list[str]:
+    """Return the accounts that have anything to replay or to compare with, sorted; only the one if it is named.
+
+    Raises SettingsError if the named one neither has anything nor is in the settings.
+    """
     data_dir = workspace.settings.data_dir
-    found = {ResponseName.parse(one).account for one in RawStore(data_dir).response_ids()}
-    return sorted(
-        {*found, *workspace.catalog.accounts(), *accounts_in(data_dir / "leads"), *accounts_in(data_dir / "quarantine")}
-    )
+    found = {ResponseName.parse(one).account for one in workspace.raw.response_ids()} | {*workspace.catalog.accounts()}
+    known = {*found, *accounts_in(data_dir / "leads"), *accounts_in(data_dir / "quarantine")}
+    if account is None:
+        return sorted(known)
+    if account not in known:
+        workspace.settings.account(account)
+        return []
+    return [account]
 
 
 def replay(

@@ -94,6 +94,8 @@ def rebuild(
     """
     _take_in(scratch, answers, wants)
     pending = scratch.catalog.unmerged(scratch.account)
+    if not pending:
+        return
     done = 0
     progress(Progress("rebuilding", done, len(pending)))
     for batch in batches_of(pending):
