@@ -15,11 +15,11 @@ import duckdb
 import pytest
 
 from leads_pipeline.cli.pull import plan_pull
-from leads_pipeline.days import day_end, day_of, day_start, days_between, utc_now
+from leads_pipeline.days import ONE_DAY, day_end, day_of, day_start, days_between, utc_now
 from leads_pipeline.fake_indiamart import rules
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.indiamart import windows
-from leads_pipeline.indiamart.windows import Window
+from leads_pipeline.indiamart.windows import CLOCK_MARGIN, Window
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
@@ -43,6 +43,13 @@ HOLES = 20
 SEEDS = (1, 2)
 RUNS_PER_MERGE = 27
 INTERVAL_SECONDS = 0.01
+
+
+@pytest.fixture(autouse=True)
+def no_day_begins_meanwhile() -> None:
+    """The year ends with yesterday, which a run across India's midnight, or just after it, can't tell for sure."""
+    if day_of(utc_now() - CLOCK_MARGIN) != YEAR[-1] + ONE_DAY:
+        pytest.skip("a day has only just begun in India")
 
 
 @pytest.fixture
@@ -162,7 +169,7 @@ def test_twenty_holes_in_a_complete_year_are_pulled_in_the_fewest_calls(
     runs = runs_of_a_pull(workspace, YEAR)
     for days in runs:
         call_for(workspace, days)
-    merge(workspace, runs[0])
+        merge(workspace, days)
 
     assert_fewest(server, holes)
     assert len(runs) == len(server.calls)
