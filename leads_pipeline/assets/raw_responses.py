@@ -114,6 +114,7 @@ def _report(
         "calls": 0 if response is None else 1,
         "next_call_at": dg.MetadataValue.timestamp(slot.next_free_at),
         "next_call_waits_because": slot.reason,
+        "call_slot_holder": slot.holder or "nobody",
         "runs_waiting_for_a_call": len(slot.queue),
     }
     if response is not None:
