@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +18,9 @@ from leads_pipeline.demo_setup import DEMO_INTERVAL_SECONDS, DEMO_KEY, DEMO_PORT
 from leads_pipeline.settings import Settings
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 
 _START_SECONDS = 20.0
 _PATH = "/wservce/crm/crmListing/v2/"
@@ -34,9 +38,8 @@ def run_fake_api(port: int, seed: int, key: str, interval: float) -> None:
         raise CommandError(f"Port {port} is taken by another program. Choose another with --port.") from None
 
 
-def _announce(server: object) -> None:
-    url = getattr(server, "url", "")
-    print(f"The fake IndiaMART answers at {url}\nSet INDIAMART_API_URL to it. Stop with Ctrl-C.", flush=True)
+def _announce(server: "FakeIndiaMart") -> None:
+    print(f"The fake IndiaMART answers at {server.url}\nSet INDIAMART_API_URL to it. Stop with Ctrl-C.", flush=True)
 
 
 @contextmanager
