@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -21,7 +21,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from leads_pipeline.alert_urls import AlertUrl, parse_alert_urls
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.demo_setup import DEMO_INTERVAL_SECONDS, DEMO_KEY, DemoSetup
-from leads_pipeline.indiamart.v2 import DEFAULT_URL
+from leads_pipeline.indiamart.access import Access
+from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.indiamart.windows import MAX_WINDOW, REACH_DAYS
 
 DEFAULT_ACCOUNT = "indiamart"
@@ -34,7 +35,12 @@ _REAL_HOST = "indiamart.com"
 _SHORTEST_REAL_INTERVAL = 300.0  # contract: design 3
 _KEY_LENGTH = range(8, 257)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOBILE = re.compile(r"(?:\+?91[ -]?|0)?(?P<indian>[6-9]\d{9})|\+?(?P<other>\d{6,15})", re.ASCII)
 _TEXT = "utf-8-sig"  # UTF-8, with or without the mark that Windows editors put at its start
+
+
+ApiVersionName = Literal["v2", "v1"]
+"""Which API an account asks."""
 
 
 class SettingsError(Exception):
@@ -89,13 +95,25 @@ def _crm_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _mobile(value: SecretStr) -> SecretStr:
+    """Return the number as v1's address has it: an Indian one as its 10 digits."""
+    if not value.get_secret_value():
+        return value
+    found = _MOBILE.fullmatch(value.get_secret_value())
+    if found is None:
+        raise ValueError("expected the mobile number of the seller's IndiaMART account, such as 9876543210")
+    return SecretStr(found["indian"] or found["other"])
+
+
 class _Environment(BaseModel):
     """The variables as they are named outside. No pydantic-settings: its import alone takes 0.2 s."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     indiamart_crm_key: Annotated[SecretStr, AfterValidator(_crm_key)] = SecretStr("")
-    indiamart_api_url: Annotated[str, AfterValidator(_http_url)] = DEFAULT_URL
+    indiamart_api_version: ApiVersionName = "v2"
+    indiamart_mobile: Annotated[SecretStr, AfterValidator(_mobile)] = SecretStr("")
+    indiamart_api_url: Annotated[str, AfterValidator(_http_url)] | None = None
     indiamart_call_interval_seconds: float = Field(310.0, gt=0, le=86_400)
     indiamart_block_seconds: float = Field(930.0, gt=0, le=86_400)
     indiamart_timeout_seconds: float = Field(60.0, gt=0, le=600)
@@ -121,9 +139,16 @@ class Account:
     timeout_seconds: float
     origin: str
     """Where answers come from; an account's answers all have one origin, so that demo and real leads can't mix."""
-    source_api: str = "v2"
+    api_version: ApiVersionName = "v2"
+    mobile: str = field(default="", repr=False)
+    """The seller's mobile number, which v1 wants beside the key; empty for v2."""
     start: date | None = None
     """The account's first day; earlier days are never asked for."""
+
+    @property
+    def access(self) -> Access:
+        """Return what its calls need to be let in."""
+        return Access(self.api_url, self.key, self.mobile)
 
     @property
     def has_key(self) -> bool:
@@ -196,16 +221,20 @@ def load_settings(root: Path | None = None) -> Settings:
     values = _read_environment(root)
     data_dir = root / values.leads_data_dir
     start_date = _checked_start(values.leads_start_date)
-    parts = urlsplit(values.indiamart_api_url)
+    api_url = values.indiamart_api_url or api_version(values.indiamart_api_version).DEFAULT_URL
+    parts = urlsplit(api_url)
+    _refuse_missing_mobile(values)
     _refuse_haste(parts.hostname or "", values.indiamart_call_interval_seconds)
     default = Account(
         name=DEFAULT_ACCOUNT,
-        api_url=values.indiamart_api_url,
+        api_url=api_url,
         key=values.indiamart_crm_key.get_secret_value(),
         call_interval_seconds=values.indiamart_call_interval_seconds,
         block_seconds=values.indiamart_block_seconds,
         timeout_seconds=values.indiamart_timeout_seconds,
         origin=f"{parts.scheme}://{parts.netloc}",
+        api_version=values.indiamart_api_version,
+        mobile=values.indiamart_mobile.get_secret_value() if values.indiamart_api_version == "v1" else "",
     )
     try:
         demo = DemoSetup.load(data_dir / "state")
@@ -292,6 +321,16 @@ def _explain(error: ValidationError) -> str:
         for problem in error.errors(include_url=False, include_input=False)
     ]
     return "\n".join([f"The settings have {len(lines)} error(s); nothing was done.", *lines])
+
+
+def _refuse_missing_mobile(values: _Environment) -> None:
+    has_key = bool(values.indiamart_crm_key.get_secret_value())
+    if has_key and values.indiamart_api_version == "v1" and not values.indiamart_mobile.get_secret_value():
+        raise SettingsError(
+            "INDIAMART_API_VERSION is v1, which wants the mobile number of the seller's IndiaMART account beside the "
+            "key. Set INDIAMART_MOBILE to it, or INDIAMART_API_VERSION to v2 with a key for v2.",
+            ["INDIAMART_MOBILE"],
+        )
 
 
 def _refuse_haste(host: str, interval: float) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from leads_pipeline.days import ONE_DAY, day_of, days_between, utc_now
-from leads_pipeline.settings import Account, Settings
+from leads_pipeline.settings import Account, ApiVersionName, Settings
 from leads_pipeline.stages.pull import Pulled, PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
 
@@ -47,6 +47,8 @@ def make_settings(
     timeout: float = 5.0,
     origin: str | None = None,
     start: date | None = None,
+    api_version: ApiVersionName = "v2",
+    mobile: str = "",
 ) -> Settings:
     """Return settings with one account that asks `url`; `data/` lies in `data_root`. Times are in seconds."""
     parts = urlsplit(url)
@@ -64,6 +66,8 @@ def make_settings(
                 block_seconds=block,
                 timeout_seconds=timeout,
                 origin=f"{parts.scheme}://{parts.netloc}" if origin is None else origin,
+                api_version=api_version,
+                mobile=mobile,
                 start=start,
             ),
         ),

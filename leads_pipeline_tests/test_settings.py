@@ -9,6 +9,7 @@ import pytest
 from leads_pipeline import settings as settings_module
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.demo_setup import DEMO_KEY, DemoSetup, setup_file
+from leads_pipeline.indiamart import v1
 from leads_pipeline.indiamart.v2 import DEFAULT_URL
 from leads_pipeline.settings import (
     SettingsError,
@@ -19,6 +20,8 @@ from leads_pipeline.settings import (
 )
 from leads_pipeline_tests.storage.children import NOBODY
 from leads_pipeline_tests.support import KEY, forms_found, ist
+
+MOBILE = "9810000457"
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,7 @@ def refusal(root: Path) -> SettingsError:
 def test_with_nothing_set_everything_has_its_default(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     [account] = settings.accounts
-    assert (account.name, account.api_url, account.source_api) == ("indiamart", DEFAULT_URL, "v2")
+    assert (account.name, account.api_url, account.api_version) == ("indiamart", DEFAULT_URL, "v2")
     assert (account.call_interval_seconds, account.block_seconds, account.timeout_seconds) == (310, 930, 60)
     assert not account.has_key
     assert account.origin == "https://mapi.indiamart.com"
@@ -70,6 +73,40 @@ def test_every_variable_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert settings.start_date == date(2026, 4, 1)
     assert settings.published_group == "analysts"
     assert {*values} <= setting_names()
+
+
+@pytest.mark.parametrize(
+    "written", [MOBILE, f"+91-{MOBILE}", f"+91{MOBILE}", f"91 {MOBILE}", f"0{MOBILE}", f"+91 {MOBILE}"]
+)
+def test_a_v1_account_has_the_sellers_number_as_v1_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("INDIAMART_API_VERSION", "v1")
+    monkeypatch.setenv("INDIAMART_CRM_KEY", KEY)
+    monkeypatch.setenv("INDIAMART_MOBILE", written)
+    account = load_settings(tmp_path).account("indiamart")
+    assert (account.api_version, account.api_url, account.mobile) == ("v1", v1.DEFAULT_URL, MOBILE)
+    assert account.access.secrets == (KEY, MOBILE)
+    assert not forms_found(MOBILE, f"{account!r} {account.access!r}")
+
+
+def test_a_seller_abroad_has_a_number_of_another_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDIAMART_API_VERSION", "v1")
+    monkeypatch.setenv("INDIAMART_MOBILE", "+6581234567")
+    assert load_settings(tmp_path).account("indiamart").mobile == "6581234567"
+
+
+def test_v1_with_a_key_needs_the_sellers_number_and_v2_does_not_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDIAMART_API_VERSION", "v1")
+    assert not load_settings(tmp_path).account("indiamart").has_key
+    monkeypatch.setenv("INDIAMART_CRM_KEY", KEY)
+    error = refusal(tmp_path)
+    assert error.variables == {"INDIAMART_MOBILE"}
+    monkeypatch.setenv("INDIAMART_API_VERSION", "v2")
+    monkeypatch.setenv("INDIAMART_MOBILE", MOBILE)
+    assert load_settings(tmp_path).account("indiamart").mobile == ""
 
 
 @pytest.mark.parametrize("folder", ["/srv/leads", "~/leads"])
@@ -105,6 +142,10 @@ BAD_VALUES = [
     ("INDIAMART_API_URL", "http://localhost:99999/"),
     ("INDIAMART_API_URL", "http://localhost:0/"),
     ("INDIAMART_API_URL", "http://[::1/"),
+    ("INDIAMART_API_VERSION", "v3"),
+    ("INDIAMART_MOBILE", "98100"),
+    ("INDIAMART_MOBILE", "nine eight one zero"),
+    ("INDIAMART_MOBILE", "98-1000-0457"),
     ("INDIAMART_CALL_INTERVAL_SECONDS", "0"),
     ("INDIAMART_CALL_INTERVAL_SECONDS", "-1"),
     ("INDIAMART_CALL_INTERVAL_SECONDS", "five minutes"),
@@ -130,7 +171,7 @@ def test_a_bad_variable_is_named_and_its_value_not_shown(
     error = refusal(tmp_path)
     assert name in str(error)
     assert error.variables == {name}
-    if name == "INDIAMART_CRM_KEY":
+    if name in ("INDIAMART_CRM_KEY", "INDIAMART_MOBILE"):
         assert value not in str(error)
 
 

@@ -40,28 +40,41 @@ def window_tag(first: date, last: date) -> str:
 
 def asset_tags(account: Account, layer: str) -> dict[str, str]:
     """Return the tags by which the catalog filters assets; `layer` is answers, leads or tables."""
-    return {ACCOUNT_TAG: account.name, "leads/layer": layer, "leads/api": account.source_api}
+    return {ACCOUNT_TAG: account.name, "leads/layer": layer, "leads/api": account.api_version}
 
 
 def report_days(
-    context: dg.AssetExecutionContext, metadata_by_day: Mapping[date, Mapping[str, Any]], beyond: Iterable[date] = ()
+    context: dg.AssetExecutionContext,
+    metadata_by_day: Mapping[date, Mapping[str, Any]],
+    beyond: Iterable[date] = (),
+    run_facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Attach each day's metadata to its materialization, and report days beyond the run as materialized.
+    """Attach each day's metadata and the run's facts to its materialization; report days beyond the run as well.
 
-    A call for the run's days may have completed neighbours too; Dagster takes a key outside the definition
-    without a word, so those are passed over.
+    A call for the run's days may have completed neighbours too. Those are reported without the run, which they name
+    in their metadata: Dagster would count them among a backfill's days and say that it is 233% done. It takes a key
+    outside the definition without a word, so those are passed over.
     """
     own = {*run_days(context)}
-    for day in own & metadata_by_day.keys():
-        context.add_asset_metadata(metadata_by_day[day], partition_key=day.isoformat())
+    facts = _as_text(run_facts or {})
+    for day in own:
+        context.add_asset_metadata({**metadata_by_day.get(day, {}), **facts}, partition_key=day.isoformat())
     definition = context.assets_def.partitions_def
+    facts["reported_by"] = dg.MetadataValue.dagster_run(context.run.run_id)
     for day in sorted({*beyond} - own):
         if definition is not None and definition.has_partition_key(day.isoformat()):
-            context.log_event(
-                dg.AssetMaterialization(
-                    context.asset_key, partition=day.isoformat(), metadata=dict(metadata_by_day.get(day, {}))
-                )
+            metadata = {**metadata_by_day.get(day, {}), **facts}
+            context.instance.report_runless_asset_event(
+                dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=metadata)
             )
+
+
+def _as_text(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers as text: Dagster plots every number by day, and a run's total is not its days'."""
+    return {
+        name: dg.MetadataValue.text(str(value)) if isinstance(value, int | float) else value
+        for name, value in facts.items()
+    }
 
 
 def coverage_metadata(coverage: Iterable[DayCoverage]) -> dict[date, dict[str, Any]]:
@@ -79,7 +92,7 @@ def answers_metadata(coverage: Iterable[DayCoverage]) -> dict[date, dict[str, An
             "fetched_until": dg.MetadataValue.timestamp(day.fetched_until)
             if day.fetched_until
             else dg.MetadataValue.null(),
-            "answers": len(day.proofs),
+            "answers": dg.MetadataValue.text(str(len(day.proofs))),
         }
         for day in coverage
     }

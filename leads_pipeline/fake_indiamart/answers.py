@@ -1,7 +1,10 @@
-"""How the v2 API words and writes its answers: envelopes, messages, rows, and how they vary from call to call."""
+"""How the v2 API words and writes its answers: envelopes, messages, rows, and how they vary from call to call.
+
+An answer as such, of whatever API, is here too; v1's words and rows are in v1_answers.py.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,13 +18,13 @@ NOT_YET_AVAILABLE = (
     "Leads generated before the creation of the key will be available after 24 hours from the key generation."
 )
 SERVER_ERROR = "Some Error Occured"  # sic
-_FORMAT = (
+FORMAT = (
     "Date format used in API URL is incorrect. Ideally end_time should be greater than start_time and in proper"
     "\n\t\t\t\t\tformat.You can use the following date formats: 1) Date format (DD-MON-YYYY format) e.g. 25-JAN-2022."
     " 2) Timestamp format\n\t\t\t\t\t(DD-MM-YYYY HH:MM:SS) e.g. 25-01-2022 16:30:00."
     " Kindly refer to CRM Integration doc for more details."
 )
-_TOO_OLD = "You can fetch the data for the last 365 days only. Kindly change the Start Time or End Time accordingly"
+TOO_OLD = "You can fetch the data for the last 365 days only. Kindly change the Start Time or End Time accordingly"
 _TOO_WIDE = "Maximum allowed difference between start_time and end_time is 7 days."
 _INCORRECT = "that you are using is incorrect. Kindly use the correct Pull API Key as provided in the email."
 _EXPIRED = (
@@ -56,10 +59,14 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer before it is written: an envelope for JSON, or a body of other text in its place."""
+    """One answer before it is written: an envelope for JSON, or a body of other text in its place.
+
+    A v1 answer has a listing in place of the envelope: its rows, or the object or list that holds an error.
+    """
 
     envelope: Mapping[str, object] | None = None
     body: bytes | None = None
+    listing: Sequence[object] | Mapping[str, object] | None = None
     http_status: int = 200
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
@@ -78,8 +85,11 @@ class Answer:
     @property
     def rows(self) -> int:
         """Return how many records the body carries."""
-        records = (self.envelope or {}).get("RESPONSE")
-        return len(records) if isinstance(records, list) else 0
+        records = self.listing if self.envelope is None else self.envelope.get("RESPONSE")
+        if not isinstance(records, list):
+            return 0
+        says_why = self.listing is not None and not any(isinstance(row, dict) and "QUERY_ID" in row for row in records)
+        return 0 if says_why else len(records)
 
     def with_envelope(self, **changes: object) -> "Answer":
         """Return the answer with some keys of its envelope set anew; the order of the others stays."""
@@ -90,7 +100,8 @@ class Answer:
         if self.body is not None:
             return self.body
         escape = self.php_style or self.latin1
-        text = json.dumps(self.envelope, ensure_ascii=escape, separators=(",", ":"))
+        document = self.listing if self.envelope is None else self.envelope
+        text = json.dumps(document, ensure_ascii=escape, separators=(",", ":"))
         if self.php_style:
             text = text.replace("/", "\\/")
         if self.raw_control_characters:
@@ -122,18 +133,22 @@ def refusal_answer(refusal: Refusal, draws: Draws, *, replaced_at: datetime | No
     if refusal is Refusal.KEY_INCORRECT:
         message = f"{'Pull API Key' if draws.chance(0.7) else 'CRM key'} {_INCORRECT}"
     elif refusal is Refusal.KEY_REPLACED:
-        when = replaced_at.astimezone(IST).strftime("%d-%m-%Y %I:%M:%S %p") if replaced_at else "an earlier day"
-        message = _REPLACED.format(when)
+        message = _REPLACED.format(written_moment(replaced_at))
     else:
         message = {
-            Refusal.UNREADABLE_TIMES: _FORMAT,
+            Refusal.UNREADABLE_TIMES: FORMAT,
             Refusal.TOO_WIDE: _TOO_WIDE,
-            Refusal.TOO_OLD: _TOO_OLD,
+            Refusal.TOO_OLD: TOO_OLD,
             Refusal.KEY_EXPIRED: _EXPIRED,
         }[refusal]
     answer = failure_answer(401 if refusal.is_about_the_key else 400, message)
     # Raw newlines and tabs inside the JSON string, as the real answer has them: strict parsers refuse it.
     return replace(answer, raw_control_characters=refusal is Refusal.UNREADABLE_TIMES)
+
+
+def written_moment(moment: datetime | None) -> str:
+    """Return when a newer key was made, as refusals of the older one tell it (IST)."""
+    return moment.astimezone(IST).strftime("%d-%m-%Y %I:%M:%S %p") if moment else "an earlier day"
 
 
 def soft_limit_answer(draws: Draws) -> Answer:

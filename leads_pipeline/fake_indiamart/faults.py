@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from urllib.parse import quote
 
 from leads_pipeline.fake_indiamart.answers import (
     NOT_YET_AVAILABLE,
@@ -20,7 +19,7 @@ from leads_pipeline.fake_indiamart.answers import (
 from leads_pipeline.fake_indiamart.draws import Draws
 from leads_pipeline.fake_indiamart.rules import Refusal
 
-_HTML = "text/html; charset=UTF-8"
+HTML = "text/html; charset=UTF-8"
 _MAINTENANCE = b"<html><head><title>Maintenance</title></head><body>We will be back soon</body></html>"
 _HALF_AN_EMOJI = "\ud83d"
 
@@ -45,6 +44,7 @@ class FaultName(StrEnum):
     HTML_502 = "html_502"
     HTML_WITH_KEY = "html_with_key"
     EMPTY_BODY = "empty_body"
+    EMPTY_LIST = "empty_list"
     REDIRECT = "redirect"
     RESET = "reset"
 
@@ -71,6 +71,14 @@ class Fault:
     name: FaultName
     seconds: float = 1.0
     location: str = "https://login.elsewhere.example/maintenance"
+
+
+@dataclass(frozen=True)
+class Echo:
+    """What an answer can echo of its request: the address with its secrets encoded, and the key as it is."""
+
+    address: str
+    key: str
 
 
 class FaultQueue:
@@ -103,31 +111,48 @@ class FaultQueue:
             return tuple(self._faults)
 
 
-def spoiled(answer: Answer, fault: Fault, key: str, draws: Draws) -> Answer:
-    """Return what the call gets in place of the answer that it would have got."""
+def spoiled(answer: Answer, fault: Fault, echo: Echo, draws: Draws) -> Answer:
+    """Return what a v2 call gets in place of the answer that it would have got."""
+    anyhow = spoiled_in_any_api(answer, fault, echo)
+    if anyhow is not None:
+        return anyhow
     replacement = _REPLACEMENTS.get(fault.name)
     if replacement is not None:
         return replacement(draws)
+    if fault.name is FaultName.ECHO_KEY:
+        return answer.with_envelope(MESSAGE=f"Request: {echo.address} (key {echo.key})")
+    return _ALTERATIONS[fault.name](answer)
+
+
+def spoiled_in_any_api(answer: Answer, fault: Fault, echo: Echo) -> Answer | None:
+    """Return what the call gets if the fault is the same in every API; None if it is not."""
+    if fault.name in _PAGES:
+        return _PAGES[fault.name]
     if fault.name is FaultName.REDIRECT:
-        return Answer(body=b"", http_status=302, content_type=_HTML, headers=(("location", fault.location),))
+        return Answer(body=b"", http_status=302, content_type=HTML, headers=(("location", fault.location),))
     if fault.name in {FaultName.SLOW, FaultName.TRICKLE}:
         slow = fault.name is FaultName.SLOW
         delivery = Delivery(wait_seconds=fault.seconds) if slow else Delivery(spread_seconds=fault.seconds)
         return replace(answer, delivery=delivery)
-    if fault.name is FaultName.ECHO_KEY:
-        return answer.with_envelope(MESSAGE=f"Request: glusr_crm_key={quote(key, safe='')} (key {key})")
     if fault.name is FaultName.HTML_WITH_KEY:
-        page = f"<html><body>Bad gateway: /wservce/crm/crmListing/v2/?glusr_crm_key={quote(key, safe='')}"
-        return Answer(body=f"{page}<br>{key}</body></html>".encode(), http_status=502, content_type=_HTML)
-    return _ALTERATIONS[fault.name](answer)
+        page = f"<html><body>Bad gateway: {echo.address}<br>{echo.key}</body></html>"
+        return Answer(body=page.encode(), http_status=502, content_type=HTML)
+    alteration = _ALTERATIONS_IN_TRANSIT.get(fault.name)
+    return alteration(answer) if alteration else None
 
 
+_PAGES: Mapping[FaultName, Answer] = {
+    FaultName.HTTP_429: Answer(
+        body=b"Too Many Requests", http_status=429, content_type="text/plain", headers=(("retry-after", "300"),)
+    ),
+    FaultName.HTML_200: Answer(body=_MAINTENANCE, content_type=HTML),
+    FaultName.HTML_502: Answer(body=b"<html>down</html>", http_status=502, content_type="text/html"),
+    FaultName.EMPTY_BODY: Answer(body=b""),
+    FaultName.RESET: Answer(body=b"", delivery=Delivery(reset=True)),
+}
 _REPLACEMENTS: Mapping[FaultName, Callable[[Draws], Answer]] = {
     FaultName.SOFT_429: soft_limit_answer,
     FaultName.HARD_429: lambda _: hard_limit_answer(),
-    FaultName.HTTP_429: lambda _: Answer(
-        body=b"Too Many Requests", http_status=429, content_type="text/plain", headers=(("retry-after", "300"),)
-    ),
     FaultName.KEY_INCORRECT: lambda draws: refusal_answer(Refusal.KEY_INCORRECT, draws),
     FaultName.KEY_EXPIRED: lambda draws: refusal_answer(Refusal.KEY_EXPIRED, draws),
     FaultName.KEY_REGENERATED: lambda draws: refusal_answer(Refusal.KEY_REPLACED, draws),
@@ -137,17 +162,22 @@ _REPLACEMENTS: Mapping[FaultName, Callable[[Draws], Answer]] = {
     FaultName.TOO_WIDE: lambda draws: refusal_answer(Refusal.TOO_WIDE, draws),
     FaultName.SERVER_ERROR: lambda _: failure_answer(500, SERVER_ERROR),
     FaultName.HTTP_500: lambda _: replace(failure_answer(500, SERVER_ERROR), http_status=500),
+    FaultName.EMPTY_LIST: lambda _: Answer({"CODE": 200, "STATUS": "SUCCESS", "MESSAGE": "", "RESPONSE": []}),
     FaultName.UNKNOWN_CODE: lambda _: failure_answer(777, "Something that nobody has seen before"),
-    FaultName.HTML_200: lambda _: Answer(body=_MAINTENANCE, content_type=_HTML),
-    FaultName.HTML_502: lambda _: Answer(body=b"<html>down</html>", http_status=502, content_type="text/html"),
-    FaultName.EMPTY_BODY: lambda _: Answer(body=b""),
-    FaultName.RESET: lambda _: Answer(body=b"", delivery=Delivery(reset=True)),
 }
 
 
 def _truncated(answer: Answer) -> Answer:
     body = answer.encoded()
-    return replace(answer, envelope=None, body=body[: len(body) * 2 // 3])
+    return replace(answer, envelope=None, listing=None, body=body[: len(body) * 2 // 3])
+
+
+_ALTERATIONS_IN_TRANSIT: Mapping[FaultName, Callable[[Answer], Answer]] = {
+    FaultName.CUT_CONNECTION: lambda answer: replace(answer, delivery=Delivery(fraction_sent=0.6)),
+    FaultName.TRUNCATED_JSON: _truncated,
+    FaultName.NO_CONTENT_TYPE_JSON: lambda answer: replace(answer, content_type=HTML),
+    FaultName.BOM: lambda answer: replace(answer, byte_order_mark=True),
+}
 
 
 def _fewer_than_total(answer: Answer) -> Answer:
@@ -195,15 +225,11 @@ def _rows(answer: Answer) -> list[object]:
 
 
 _ALTERATIONS: Mapping[FaultName, Callable[[Answer], Answer]] = {
-    FaultName.CUT_CONNECTION: lambda answer: replace(answer, delivery=Delivery(fraction_sent=0.6)),
-    FaultName.TRUNCATED_JSON: _truncated,
     FaultName.FEWER_THAN_TOTAL: _fewer_than_total,
     FaultName.CODE_AS_TEXT: lambda answer: answer.with_envelope(CODE=str(answer.code)),
     FaultName.TOTAL_AS_TEXT: lambda answer: answer.with_envelope(TOTAL_RECORDS=str(answer.rows)),
-    FaultName.NO_CONTENT_TYPE_JSON: lambda answer: replace(answer, content_type=_HTML),
     FaultName.GARBAGE_RECORDS: _with_garbage,
     FaultName.DUPLICATE_RECORDS: _with_duplicates,
-    FaultName.BOM: lambda answer: replace(answer, byte_order_mark=True),
     FaultName.LATIN1: lambda answer: replace(answer.with_envelope(MESSAGE="Succès"), latin1=True, php_style=False),
     FaultName.LONE_SURROGATE: _with_lone_surrogate,
 }

@@ -1,4 +1,4 @@
-"""The server's HTTP side: the API's path, the controls under `/_fake/`, and delivery that can go wrong."""
+"""The server's HTTP side: the APIs' paths, the controls under `/_fake/`, and delivery that can go wrong."""
 
 import asyncio
 import socket
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,15 +16,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from leads_pipeline.fake_indiamart.answers import Answer
+from leads_pipeline.fake_indiamart.dialects import Question, V1Dialect, V2Dialect
 from leads_pipeline.fake_indiamart.faults import Fault, FaultName
 from leads_pipeline.fake_indiamart.service import Call, FakeService
 from leads_pipeline.fake_indiamart.truth import TrueLead
 
 V2_PATH = "/wservce/crm/crmListing/v2/"
+V1_PATH = "/wservce/enquiry/listing/"
 CONTROL_PATH = "/_fake"
 _TRANSPORT = "fake_indiamart.transport"
+_NOT_FOUND_PAGE = "<html><body><h1>Not Found</h1></body></html>"
 _TRICKLE_PIECES = 20
 _PAUSE_SECONDS = 0.05
+_V1_NAMES = ("GLUSR_MOBILE", "GLUSR_MOBILE_KEY", "Start_Time", "End_Time")
 _RESET_INSTEAD_OF_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -43,8 +47,8 @@ class TransportProtocol(H11Protocol):
         self.app = with_transport
 
 
-def make_app(service: FakeService, sellers: tuple[str, ...], stopping: Callable[[], bool]) -> Starlette:
-    """Return the application: the v2 API and the controls.
+def make_app(service: FakeService, sellers: tuple[str, ...], stopping: Callable[[], bool], v1: V1Dialect) -> Starlette:
+    """Return the application: both APIs and the controls.
 
     `sellers` are those that `/_fake/truth` can be asked about by position; `stopping` ends slow deliveries.
     """
@@ -52,6 +56,7 @@ def make_app(service: FakeService, sellers: tuple[str, ...], stopping: Callable[
     app = Starlette(
         routes=[
             Route(V2_PATH, _V2Endpoint(service, stopping)),
+            Route(f"{V1_PATH}{{steps:path}}", _V1Endpoint(service, stopping, v1)),
             Route(f"{CONTROL_PATH}/health", controls.health),
             Route(f"{CONTROL_PATH}/calls", controls.calls),
             Route(f"{CONTROL_PATH}/faults", controls.faults, methods=["GET", "POST", "DELETE"]),
@@ -63,8 +68,8 @@ def make_app(service: FakeService, sellers: tuple[str, ...], stopping: Callable[
     return app
 
 
-class _V2Endpoint:
-    """Answers `GET /wservce/crm/crmListing/v2/?glusr_crm_key=..&start_time=..&end_time=..`."""
+class _Endpoint:
+    """Delivers answers; how a request is read is its subclasses' part."""
 
     def __init__(self, service: FakeService, stopping: Callable[[], bool]) -> None:
         self._service = service
@@ -74,9 +79,15 @@ class _V2Endpoint:
         if scope["method"] != "GET":
             await Response("Method Not Allowed", 405)(scope, receive, send)
             return
-        # As a form: an unescaped + in a key reads as a space, as it does at IndiaMART.
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        await self._deliver(self._service.answer(dict(query)), scope[_TRANSPORT], receive, send)
+        answer = self._answer(scope)
+        if answer is None:
+            await HTMLResponse(_NOT_FOUND_PAGE, 404)(scope, receive, send)
+            return
+        await self._deliver(answer, scope[_TRANSPORT], receive, send)
+
+    def _answer(self, scope: Scope) -> Answer | None:
+        """Return the API's answer, or None where the request has not its form."""
+        raise NotImplementedError
 
     async def _deliver(self, answer: Answer, transport: asyncio.Transport, receive: Receive, send: Send) -> None:
         delivery = answer.delivery
@@ -113,6 +124,34 @@ class _V2Endpoint:
         while seconds > 0 and not self._stopping():
             await asyncio.sleep(min(seconds, _PAUSE_SECONDS))
             seconds -= _PAUSE_SECONDS
+
+
+class _V2Endpoint(_Endpoint):
+    """Answers `GET /wservce/crm/crmListing/v2/?glusr_crm_key=..&start_time=..&end_time=..`."""
+
+    def _answer(self, scope: Scope) -> Answer | None:
+        text = scope["query_string"].decode("latin-1")
+        # As a form: an unescaped + in a key reads as a space, as it does at IndiaMART.
+        query = dict(parse_qsl(text, keep_blank_values=True))
+        question = Question(query.get("glusr_crm_key", ""), query, f"{V2_PATH}?{text}")
+        return self._service.answer(question, V2Dialect())
+
+
+class _V1Endpoint(_Endpoint):
+    """Answers `GET /wservce/enquiry/listing/GLUSR_MOBILE/../GLUSR_MOBILE_KEY/../Start_Time/../End_Time/../`."""
+
+    def __init__(self, service: FakeService, stopping: Callable[[], bool], dialect: V1Dialect) -> None:
+        super().__init__(service, stopping)
+        self._dialect = dialect
+
+    def _answer(self, scope: Scope) -> Answer | None:
+        address = scope["raw_path"].decode("latin-1")  # still encoded: a key can hold what divides a path
+        steps = address.removeprefix(V1_PATH).removesuffix("/").split("/")
+        if tuple(steps[::2]) != _V1_NAMES or len(steps) != 2 * len(_V1_NAMES):
+            return None
+        mobile, key, start, end = (unquote(step) for step in steps[1::2])
+        question = Question(key, {"start_time": start, "end_time": end}, address, mobile)
+        return self._service.answer(question, self._dialect)
 
 
 class _Controls:
@@ -193,7 +232,7 @@ def _fault_from_json(body: dict[str, object]) -> tuple[Fault, int]:
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return HTMLResponse("<html><body><h1>Not Found</h1></body></html>", 404)
+    return HTMLResponse(_NOT_FOUND_PAGE, 404)
 
 
 async def _until_disconnected(receive: Receive) -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from leads_pipeline.fake_indiamart.rules import Refusal
 
@@ -14,6 +15,7 @@ HISTORY_WAIT = timedelta(hours=24)
 @dataclass(frozen=True)
 class _Key:
     seller: str
+    api: str = "v2"
     made_at: datetime | None = None
     last_used_at: datetime | None = None
     refusal: Refusal | None = None
@@ -23,8 +25,10 @@ class _Key:
 class KeyRing:
     """Checks keys and remembers their use.
 
-    A seller is named by their first key and keeps their leads when the key is replaced. Keys in `expired` are
-    refused as unused for too long; with `unused_after`, so is every key that was not used for that long.
+    A seller is named by their first key and keeps their leads when the key is replaced. A key is for one API:
+    `v1_keys` gives for each of v1's the seller's key for v2, and `mobile` is the number that goes with all of them.
+    Keys in `expired` are refused as unused for too long; with `unused_after`, so is every key that was not used for
+    that long.
     """
 
     def __init__(
@@ -34,17 +38,21 @@ class KeyRing:
         expired: Iterable[str] = (),
         unused_after: timedelta | None = None,
         made_at: datetime | None = None,
+        v1_keys: Mapping[str, str] = MappingProxyType({}),
+        mobile: str = "",
     ) -> None:
         self._lock = threading.Lock()
+        self._mobile = mobile
         self._unused_after = unused_after
-        self._keys = {key: _Key(key, made_at) for key in keys}
-        self._keys |= {key: _Key(key, made_at, refusal=Refusal.KEY_EXPIRED) for key in expired}
+        self._keys = {key: _Key(key, made_at=made_at) for key in keys}
+        self._keys |= {key: _Key(seller, "v1", made_at) for key, seller in v1_keys.items()}
+        self._keys |= {key: _Key(key, made_at=made_at, refusal=Refusal.KEY_EXPIRED) for key in expired}
 
-    def check(self, key: str, now: datetime) -> Refusal | None:
-        """Return why the key is refused, or None; an accepted key counts as used now."""
+    def check(self, key: str, now: datetime, api: str = "v2", mobile: str = "") -> Refusal | None:
+        """Return why the key is refused by the API, or None; an accepted key counts as used now."""
         with self._lock:
             known = self._keys.get(key)
-            if known is None:
+            if known is None or known.api != api or (api == "v1" and mobile != self._mobile):
                 return Refusal.KEY_INCORRECT
             if known.refusal is not None:
                 return known.refusal
@@ -76,7 +84,7 @@ class KeyRing:
         """Make a new key for the old one's seller, as the seller panel does: the old one is dead from now on."""
         with self._lock:
             known = self._keys[old]
-            self._keys[new] = _Key(known.seller, made_at=now)
+            self._keys[new] = _Key(known.seller, known.api, made_at=now)
             self._keys[old] = replace(known, refusal=Refusal.KEY_REPLACED, replaced_at=now)
 
 

@@ -1,8 +1,8 @@
-"""Which requests the v2 API accepts: the times and windows it reads. Pure; the keys are in `keys.py`."""
+"""Which requests the APIs accept: the times and windows they read. Pure; the keys are in `keys.py`."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -14,13 +14,14 @@ FURTHEST_BACK = timedelta(days=365)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999  # far from where a calendar overflows
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIME = r"(?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})"
-# The four forms of the contract and nothing else: note where the space is and where it is not.
-_FORMATS = (
+# The four forms of v2's contract and nothing else: note where the space is and where it is not.
+V2_FORMATS = (
     re.compile(rf"(?P<day>\d{{2}})-(?P<month>\d{{2}})-(?P<year>\d{{4}}) {_TIME}", re.ASCII),
     re.compile(rf"(?P<day>\d{{2}})-(?P<month>[A-Za-z]{{3}})-(?P<year>\d{{4}}){_TIME}", re.ASCII),
     re.compile(r"(?P<day>\d{2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})", re.ASCII),
     re.compile(r"(?P<day>\d{2})-(?P<month>\d{2})-(?P<year>\d{4})", re.ASCII),
 )
+V1_FORMATS = (V2_FORMATS[0], V2_FORMATS[2])
 
 
 class Refusal(StrEnum):
@@ -60,10 +61,14 @@ class Window:
         """Return the first whole second after the window."""
         return self.end + timedelta(seconds=1) if self.end_included else self.end
 
+    def last_week(self) -> "Window":
+        """Return the last 7 days of the window, which is all that v1 answers of a wider one."""
+        return replace(self, start=max(self.start, self.end - WIDEST_WINDOW))
 
-def read_time(text: str) -> WrittenTime | None:
-    """Return the time that one of the four accepted forms writes, or None for anything else."""
-    for pattern in _FORMATS:
+
+def read_time(text: str, formats: Sequence[re.Pattern[str]] = V2_FORMATS) -> WrittenTime | None:
+    """Return the time that one of the accepted forms writes, or None for anything else."""
+    for pattern in formats:
         match = pattern.fullmatch(text)
         if match is None:
             continue
@@ -87,14 +92,16 @@ def read_time(text: str) -> WrittenTime | None:
     return None
 
 
-def read_window(parameters: Mapping[str, str], *, inclusive_end: bool) -> Window | None:
-    """Return the window that the query parameters ask for, or None where its times cannot be read.
+def read_window(
+    parameters: Mapping[str, str], *, inclusive_end: bool, formats: Sequence[re.Pattern[str]] = V2_FORMATS
+) -> Window | None:
+    """Return the window that `start_time` and `end_time` ask for, or None where they cannot be read.
 
     `inclusive_end` says whether an end with a time of day includes its second (IndiaMART does not say). A date
     alone as the end means the end of that day either way.
     """
-    start = read_time(parameters.get("start_time", ""))
-    end = read_time(parameters.get("end_time", ""))
+    start = read_time(parameters.get("start_time", ""), formats)
+    end = read_time(parameters.get("end_time", ""), formats)
     if start is None or end is None:
         return None
     if end.whole_day:
@@ -102,11 +109,11 @@ def read_window(parameters: Mapping[str, str], *, inclusive_end: bool) -> Window
     return Window(start.moment, end.moment, inclusive_end)
 
 
-def window_refusal(window: Window, now: datetime) -> Refusal | None:
+def window_refusal(window: Window, now: datetime, *, refuse_wide: bool = True) -> Refusal | None:
     """Return why a window is refused at this (zone-aware) moment, or None; an end in the future is accepted."""
     if window.end < window.start:
         return Refusal.UNREADABLE_TIMES
-    if window.end - window.start > WIDEST_WINDOW:
+    if refuse_wide and window.end - window.start > WIDEST_WINDOW:
         return Refusal.TOO_WIDE
     if window.start < now - FURTHEST_BACK:
         return Refusal.TOO_OLD

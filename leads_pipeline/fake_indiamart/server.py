@@ -5,16 +5,17 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import Self
 
 import uvicorn
 
 from leads_pipeline.days import utc_now
+from leads_pipeline.fake_indiamart.dialects import V1Dialect
 from leads_pipeline.fake_indiamart.faults import Fault, FaultName
-from leads_pipeline.fake_indiamart.http_app import V2_PATH, TransportProtocol, make_app
+from leads_pipeline.fake_indiamart.http_app import V1_PATH, V2_PATH, TransportProtocol, make_app
 from leads_pipeline.fake_indiamart.keys import KeyRing
 from leads_pipeline.fake_indiamart.rate_limit import RateLimiter
 from leads_pipeline.fake_indiamart.service import Call, FakeService
@@ -22,6 +23,8 @@ from leads_pipeline.fake_indiamart.truth import TrueLead, TruthOptions
 
 # Shaped like a real key (with / + =, which must be URL-encoded); it opens nothing but this server.
 DEMO_KEY = "demo/Key+for-the-fake-IndiaMART=="
+DEMO_V1_KEY = "demo/Key+for-the-fake-IndiaMART-v1=="
+DEMO_MOBILE = "9000000999"
 BLOCK_PER_INTERVAL = 3  # IndiaMART blocks for 15 minutes where calls must be 5 apart
 
 _START_SECONDS = 10.0
@@ -30,7 +33,7 @@ _PARENT_POLL_SECONDS = 0.25
 
 
 class FakeIndiaMart:
-    """A v2 IndiaMART on this machine, as a context manager that runs it in a thread.
+    """An IndiaMART on this machine that speaks v2 and v1, as a context manager that runs it in a thread.
 
     `seed` decides the leads, with `leads_per_day` on average. Calls with one key must be `interval_seconds`
     apart (0: no limit); hammering blocks the key for `block_seconds` (by default three intervals). `clock` is
@@ -40,6 +43,9 @@ class FakeIndiaMart:
     `inclusive_end` includes the second that ends a window. `expired_keys` are refused as long unused, and with
     `unused_key_expires_after` so is any key that rested that long. With `key_made_at`, older leads are held
     back until 24 hours after it. `moving_share` and `changing_share` of the leads change after some time.
+
+    `v1_keys` gives for each key that v1 takes the v2 key of the same seller, who has the same leads in both; v1 wants
+    `mobile` beside it. In the share `v1_silence` of cases v1 answers `[]` where it could say why it has no leads.
     """
 
     def __init__(
@@ -60,13 +66,24 @@ class FakeIndiaMart:
         expired_keys: Iterable[str] = (),
         unused_key_expires_after: timedelta | None = None,
         key_made_at: datetime | None = None,
+        v1_keys: Mapping[str, str] = MappingProxyType({}),
+        mobile: str = DEMO_MOBILE,
+        v1_silence: float = 0.5,
     ) -> None:
         self.keys = tuple(keys)
         self._clock = clock
         self._host = host
         self._port = port
         block = BLOCK_PER_INTERVAL * interval_seconds if block_seconds is None else block_seconds
-        ring = KeyRing(self.keys, expired=expired_keys, unused_after=unused_key_expires_after, made_at=key_made_at)
+        ring = KeyRing(
+            self.keys,
+            expired=expired_keys,
+            unused_after=unused_key_expires_after,
+            made_at=key_made_at,
+            v1_keys=v1_keys,
+            mobile=mobile,
+        )
+        self._v1 = V1Dialect(v1_silence)
         self._service = FakeService(
             seed,
             ring,
@@ -95,12 +112,17 @@ class FakeIndiaMart:
 
     @property
     def url(self) -> str:
-        """Return the API's full URL, to be given as INDIAMART_API_URL."""
+        """Return v2's full URL, to be given as INDIAMART_API_URL."""
         return f"{self.origin}{V2_PATH}"
 
     @property
+    def v1_url(self) -> str:
+        """Return the URL that v1's addresses begin with, to be given as INDIAMART_API_URL."""
+        return f"{self.origin}{V1_PATH}"
+
+    @property
     def calls(self) -> tuple[Call, ...]:
-        """Return the calls to the API so far, oldest first, refused ones included."""
+        """Return the calls to both APIs so far, oldest first, refused ones included."""
         return self._service.calls
 
     @property
@@ -114,7 +136,7 @@ class FakeIndiaMart:
             raise RuntimeError("the server is running already")
         listener = socket.create_server((self._host, self._port))
         self._port = listener.getsockname()[1]
-        app = make_app(self._service, self.keys, self._is_stopping)
+        app = make_app(self._service, self.keys, self._is_stopping, self._v1)
         config = uvicorn.Config(
             app,
             http=TransportProtocol,

@@ -2,25 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from leads_pipeline.days import day_end, day_start
-from leads_pipeline.fake_indiamart.answers import (
-    NOT_YET_AVAILABLE,
-    Answer,
-    failure_answer,
-    hard_limit_answer,
-    leads_answer,
-    refusal_answer,
-    soft_limit_answer,
-)
+from leads_pipeline.fake_indiamart.answers import Answer, hard_limit_answer
+from leads_pipeline.fake_indiamart.dialects import Dialect, Question
 from leads_pipeline.fake_indiamart.draws import Draws
-from leads_pipeline.fake_indiamart.faults import Fault, FaultName, FaultQueue, spoiled
+from leads_pipeline.fake_indiamart.faults import Echo, Fault, FaultName, FaultQueue
 from leads_pipeline.fake_indiamart.keys import KeyRing, fingerprint
 from leads_pipeline.fake_indiamart.rate_limit import RateLimiter, Verdict
-from leads_pipeline.fake_indiamart.rules import Refusal, Window, read_window, window_refusal
+from leads_pipeline.fake_indiamart.rules import Refusal, Window
 from leads_pipeline.fake_indiamart.truth import TrueLead, TruthOptions, truth_between
 
 REFUSED_OUTCOMES = frozenset({"bad_request", "key_rejected", "rate_limited", "key_blocked"})
@@ -31,8 +24,8 @@ class Call:
     """One call as the server saw it; the key only as a fingerprint.
 
     `monotonic` is in seconds of the limiter's clock, `at` is the server's wall clock, `start` and `end` are the
-    window as far as it could be read (IST). `code` is the body's CODE (None: no CODE), `rows` the number of
-    records in it. `outcome` is leads, no_leads, not_yet_available, bad_request, key_rejected, rate_limited,
+    window as far as it could be read (IST). `code` is the body's CODE (None: no CODE; v1 has none), `rows` the
+    number of records in it. `outcome` is leads, no_leads, not_yet_available, bad_request, key_rejected, rate_limited,
     key_blocked, or fault; then `fault` names it.
     """
 
@@ -48,6 +41,7 @@ class Call:
     rows: int
     outcome: str
     fault: str | None = None
+    api: str = "v2"
 
     @property
     def refused(self) -> bool:
@@ -65,9 +59,9 @@ class _Decision:
 
 
 class FakeService:
-    """Answers v2 calls one at a time and remembers them.
+    """Answers calls one at a time and remembers them.
 
-    Times are decided first (CODE 400 takes no turn), then the key, then the limit, then a fault if one is
+    Times are decided first (a refusal of them takes no turn), then the key, then the limit, then a fault if one is
     waiting, then the leads.
     """
 
@@ -99,21 +93,20 @@ class FakeService:
         with self._lock:
             return tuple(self._calls)
 
-    def answer(self, parameters: Mapping[str, str]) -> Answer:
-        """Return the answer to a call with these query parameters, and log the call."""
+    def answer(self, question: Question, dialect: Dialect) -> Answer:
+        """Return the answer to a call, in the dialect of the API that was called, and log the call."""
         with self._lock:
             number = len(self._calls) + 1
             now = self._clock()
             monotonic = self._monotonic()
-            key = parameters.get("glusr_crm_key", "")
-            decision = self._decide(parameters, key, now, Draws(self.seed, "call", number))
+            decision = self._decide(question, dialect, now, Draws(self.seed, "call", number))
             window, answer, fault = decision.window, decision.answer, decision.fault
             self._calls.append(
                 Call(
                     number=number,
                     monotonic=monotonic,
                     at=now,
-                    key_fingerprint=fingerprint(key),
+                    key_fingerprint=fingerprint(question.key),
                     key_accepted=decision.key_accepted,
                     start=window.start if window else None,
                     end=window.end if window else None,
@@ -122,6 +115,7 @@ class FakeService:
                     rows=answer.rows,
                     outcome=decision.outcome,
                     fault=fault.name.value if fault else None,
+                    api=dialect.api,
                 )
             )
             return answer
@@ -134,42 +128,44 @@ class FakeService:
         moment = as_of or self._clock()
         return truth_between(self.seed, seller, start, end, as_of=moment, options=self._options)
 
-    def _decide(self, parameters: Mapping[str, str], key: str, now: datetime, draws: Draws) -> _Decision:
-        window = read_window(parameters, inclusive_end=self._inclusive_end)
+    def _decide(self, question: Question, dialect: Dialect, now: datetime, draws: Draws) -> _Decision:
+        key = question.key
+        window = dialect.read_window(question.times, inclusive_end=self._inclusive_end)
         if window is None:
-            return _Decision(refusal_answer(Refusal.UNREADABLE_TIMES, draws), "bad_request")
-        bad_times = window_refusal(window, now)
+            return _Decision(dialect.refusal(Refusal.UNREADABLE_TIMES, draws), "bad_request")
+        bad_times = dialect.window_refusal(window, now)
         if bad_times is not None:
-            return _Decision(refusal_answer(bad_times, draws), "bad_request", window)
-        bad_key = self.keys.check(key, now)
+            return _Decision(dialect.refusal(bad_times, draws), "bad_request", window)
+        bad_key = self.keys.check(key, now, dialect.api, question.mobile)
         if bad_key is not None:
-            refusal = refusal_answer(bad_key, draws, replaced_at=self.keys.replaced_at(key))
+            refusal = dialect.refusal(bad_key, draws, replaced_at=self.keys.replaced_at(key))
             return _Decision(refusal, "key_rejected", window)
         verdict = self._limiter.check(key)
         if verdict is Verdict.BLOCKED:
             return _Decision(hard_limit_answer(), "key_blocked", window, key_accepted=True)
         if verdict is Verdict.TOO_SOON:
-            return _Decision(soft_limit_answer(draws), "rate_limited", window, key_accepted=True)
+            return _Decision(dialect.too_soon(draws), "rate_limited", window, key_accepted=True)
         fault = self.faults.take()
-        decision = self._let_through(window, key, now, draws)
+        decision = self._let_through(dialect, window, key, now, draws)
         if fault is None:
             return decision
         if fault.name is FaultName.HARD_429:
             self._limiter.block(key)
-        return _Decision(spoiled(decision.answer, fault, key, draws), "fault", window, key_accepted=True, fault=fault)
+        answer = dialect.spoiled(decision.answer, fault, Echo(question.address, key), draws)
+        return _Decision(answer, "fault", window, key_accepted=True, fault=fault)
 
-    def _let_through(self, window: Window, key: str, now: datetime, draws: Draws) -> _Decision:
+    def _let_through(self, dialect: Dialect, window: Window, key: str, now: datetime, draws: Draws) -> _Decision:
         history_from = self.keys.history_from(key, now)
-        if history_from is not None and window.start < history_from:
-            answer = failure_answer(204, NOT_YET_AVAILABLE)
-            return _Decision(answer, "not_yet_available", window, key_accepted=True)
+        served = dialect.served(window)
+        if history_from is not None and served.start < history_from:
+            return _Decision(dialect.withheld(draws), "not_yet_available", window, key_accepted=True)
         leads = truth_between(
             self.seed,
             self.keys.seller(key),
-            window.start,
-            window.end_exclusive,
+            served.start,
+            served.end_exclusive,
             as_of=now,
             options=self._options,
         )
-        answer = leads_answer(leads, draws)
+        answer = dialect.leads(leads, draws)
         return _Decision(answer, "leads" if leads else "no_leads", window, key_accepted=True)

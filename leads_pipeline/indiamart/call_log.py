@@ -146,6 +146,24 @@ class CallLog:
             (account, outcome.value, moment.timestamp()),
         )
 
+    def has_brought_leads(
+        self, account: str, key_fingerprint: str, *, from_before: datetime, sent_by: datetime
+    ) -> bool:
+        """Tell whether a call with the key brought leads of a window that ended by then, or any by that moment."""
+        calls = self._read(
+            "WHERE account = ? AND key_fingerprint = ? AND outcome IN (?, ?) AND (window_end <= ? OR sent_at <= ?) "
+            "LIMIT 1",
+            (
+                account,
+                key_fingerprint,
+                Outcome.LEADS.value,
+                Outcome.TRUNCATED.value,
+                from_before.timestamp(),
+                sent_by.timestamp(),
+            ),
+        )
+        return bool(calls)
+
     def last_of(self, account: str) -> CallRecord | None:
         """Return the account's newest call."""
         calls = self._read("WHERE account = ? ORDER BY call_id DESC LIMIT 1", (account,))

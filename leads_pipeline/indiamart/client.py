@@ -1,4 +1,4 @@
-"""One call: one window in, one answer out. Never retries, never judges; what it raises never holds the key."""
+"""One call: one window in, one answer out. Never retries, never judges; what it raises never holds a secret."""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from urllib3.exceptions import HTTPError
 
 from leads_pipeline import __version__
 from leads_pipeline.days import utc_now
-from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.access import Access
+from leads_pipeline.indiamart.versions import ApiVersion
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.kill_points import reach
 from leads_pipeline.secret_values import SecretMasker, mask_in_library_logs
@@ -33,40 +34,43 @@ class HttpAnswer:
     """The answer's Date header, where it has a readable one."""
     latency_seconds: float
     key_masked: bool
-    """Whether the answer echoed the key, which is masked in `body`."""
+    """Whether the answer echoed the key, or v1's mobile number; both are masked in `body`."""
     cut_off: bool
     """Whether the connection ended before the whole body came."""
 
 
 class UnreachableError(Exception):
-    """No answer came; the text says why in words, without URL or key."""
+    """No answer came; the text says why in words, without the address and what is secret in it."""
 
 
 class IndiaMartClient:
-    """Asks the v2 API for one window with one GET.
+    """Asks one version of the API for one window with one GET.
 
     The address is IndiaMART's, or a fake server's for tests and the demo. The time limit (seconds) holds for
     connecting (10 at most), for the wait until the answer begins, and, from the start of the call, for the
     whole body. Redirects are not followed: the key must reach no other host.
     """
 
-    def __init__(self, url: str, key: str, timeout_seconds: float) -> None:
-        self._url = url
-        self._key = key
+    def __init__(self, version: ApiVersion, access: Access, timeout_seconds: float) -> None:
+        self._version = version
+        self._access = access
         self._timeout_seconds = timeout_seconds
-        self._masker = SecretMasker([key])
-        mask_in_library_logs(key)
+        for secret in access.secrets:
+            mask_in_library_logs(secret)
 
     def ask(self, window: Window) -> HttpAnswer:
-        """Make the call and return the answer, whatever it says; raise UnreachableError if none came."""
+        """Make the call and return the answer, whatever it says; raise UnreachableError if none came.
+
+        Raises ValueError, before any call, for a window that the version would not answer in full.
+        """
+        address = self._version.address(self._access, window)
         sent_at, started = utc_now(), time.monotonic()
         deadline = started + self._timeout_seconds
         try:
             with requests.Session() as session:
-                session.trust_env = not _is_loopback(self._url)  # a proxy serves no fake on this machine
+                session.trust_env = not _is_loopback(self._access.url)  # a proxy serves no fake on this machine
                 with session.get(
-                    self._url,
-                    params=v2.query_parameters(self._key, window),
+                    address,
                     timeout=(min(self._timeout_seconds, _MAX_CONNECT_SECONDS), self._timeout_seconds),
                     headers={"User-Agent": f"leads_pipeline/{__version__}", "Accept": "application/json"},
                     allow_redirects=False,
@@ -76,7 +80,7 @@ class IndiaMartClient:
                     body, cut_off = _read_body(response, deadline)
         except (OSError, HTTPError) as error:  # requests' own errors are OSErrors; it lets some of urllib3's pass
             raise UnreachableError(_reason(error)) from None
-        masked = self._masker.data(body)
+        masked = SecretMasker(self._version.body_secrets(self._access, body)).data(body)
         return HttpAnswer(
             body=masked,
             http_status=response.status_code,

@@ -1,6 +1,6 @@
 """The one table of outcomes: what an answer means, what to do, who must act, how loud, and the sentence for people.
 
-Retries, coverage, alerts, the README's troubleshooting and the tests all read it (contract: v2 errors).
+Retries, coverage, alerts, the README's troubleshooting and the tests all read it (contract: v2 errors; v1).
 """
 
 from dataclasses import dataclass
@@ -92,7 +92,8 @@ RULES: dict[Outcome, OutcomeRule] = {
     ),
     Outcome.AMBIGUOUS_EMPTY: OutcomeRule(
         Retry.NEXT_SLOT, Actor.NOBODY, AlertLevel.INFO, False, False,
-        "The answer is empty without saying why, so it proves nothing; the window is asked for again.",
+        "The answer is empty without saying why: no leads, a call that came too early, or a wrong key. It proves "
+        "nothing until a second call with a key that is known to work says the same; the window is asked for again.",
     ),
     Outcome.NOT_YET_AVAILABLE: OutcomeRule(
         Retry.NEXT_DAY, Actor.NOBODY, AlertLevel.INFO, False, False,
@@ -111,8 +112,9 @@ RULES: dict[Outcome, OutcomeRule] = {
     ),
     Outcome.KEY_REJECTED: OutcomeRule(
         Retry.NEVER, Actor.SELLER, AlertLevel.CRITICAL, False, False,
-        "IndiaMART rejected the CRM key: it is wrong, has expired unused, or was replaced by a newer one. Copy the "
-        "current key from the seller panel (Lead Manager, Import/Export Leads, Pull API) into the settings.",
+        "IndiaMART rejected the CRM key: it is wrong, has expired unused, or was replaced by a newer one; for v1 the "
+        "mobile number may be wrong too. Copy the current key from the seller panel (Lead Manager, Import/Export "
+        "Leads, Pull API) into the settings.",
     ),
     Outcome.BAD_REQUEST: OutcomeRule(
         Retry.NEVER, Actor.OPERATOR, AlertLevel.CRITICAL, False, False,

@@ -101,7 +101,7 @@ def last_day_over(now: datetime) -> date:
 
 def settings_fingerprint(account: Account) -> str:
     """Return what changes with any setting of the account, the key included; nothing can be had back from it."""
-    return hashlib.sha256(f"{account!r} {key_fingerprint(account.key)}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{account!r} {key_fingerprint(account.key + account.mobile)}".encode()).hexdigest()[:16]
 
 
 def decide_gaps(facts: GapFacts) -> GapDecision:

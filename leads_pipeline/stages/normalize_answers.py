@@ -1,15 +1,17 @@
 """The second stage: every answer that is not in the tables yet becomes typed leads and quarantined records."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from leads_pipeline.days import utc_now
-from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart import v1
+from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.kill_points import reach
 from leads_pipeline.leads.frames import to_table
 from leads_pipeline.leads.normalize import AnswerFacts, normalize_answer
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
+from leads_pipeline.leads.v1_fields import KEPT_IN_EXTRA, records_in_v2_form
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import StoredAnswer
 from leads_pipeline.storage.normalized_files import AnswerCounts, NormalizedFile
@@ -24,12 +26,29 @@ class RecordsLostError(Exception):
 
 @dataclass(frozen=True)
 class NormalizedAnswers:
-    """What one run normalised."""
+    """What became of some answers; names and types are sorted."""
 
-    answers: tuple[StoredAnswer, ...]
-    counts: AnswerCounts
-    unknown_fields: tuple[str, ...]
-    unknown_query_types: tuple[str, ...]
+    answers: tuple[StoredAnswer, ...] = ()
+    counts: AnswerCounts = AnswerCounts(0, 0, 0, 0)
+    unknown_fields: tuple[str, ...] = ()
+    unknown_query_types: tuple[str, ...] = ()
+    unread_requirement_values: int = 0
+    """Quantities and order values in messages that stayed text."""
+
+    def __add__(self, other: "NormalizedAnswers") -> "NormalizedAnswers":
+        mine, theirs = self.counts, other.counts
+        return NormalizedAnswers(
+            answers=(*self.answers, *other.answers),
+            counts=AnswerCounts(
+                mine.received + theirs.received,
+                mine.leads + theirs.leads,
+                mine.duplicates + theirs.duplicates,
+                mine.quarantined + theirs.quarantined,
+            ),
+            unknown_fields=tuple(sorted({*self.unknown_fields, *other.unknown_fields})),
+            unknown_query_types=tuple(sorted({*self.unknown_query_types, *other.unknown_query_types})),
+            unread_requirement_values=self.unread_requirement_values + other.unread_requirement_values,
+        )
 
 
 def pending_answers(workspace: Workspace, account: str, days: Iterable[date]) -> list[StoredAnswer]:
@@ -47,26 +66,17 @@ def normalize_pending(
 ) -> NormalizedAnswers:
     """Normalise the account's answers that are not in the tables; keep the results until they are merged."""
     answers = pending_answers(workspace, account, days)
-    total = AnswerCounts(0, 0, 0, 0)
-    fields: set[str] = set()
-    types: set[str] = set()
+    total = NormalizedAnswers()
     for answer in answers:
-        counts, unknown_fields, unknown_types = _normalize(workspace, answer)
-        fields |= {*unknown_fields}
-        types |= {*unknown_types}
-        total = AnswerCounts(
-            total.received + counts.received,
-            total.leads + counts.leads,
-            total.duplicates + counts.duplicates,
-            total.quarantined + counts.quarantined,
-        )
+        normalized = _normalize(workspace, answer)
+        total += normalized
         if len(answers) <= _TOLD_ONE_BY_ONE:
-            log(f"Read the answer for {answer.window}: {_in_words(counts)}.")
+            log(f"Read the answer for {answer.window}: {_in_words(normalized.counts)}.")
     if not answers:
         log("Nothing to read: every stored answer is in the tables already.")
     elif len(answers) > _TOLD_ONE_BY_ONE:
-        log(f"Read {len(answers)} answers: {_in_words(total)}.")
-    return NormalizedAnswers(tuple(answers), total, tuple(sorted(fields)), tuple(sorted(types)))
+        log(f"Read {len(answers)} answers: {_in_words(total.counts)}.")
+    return total
 
 
 def _in_words(counts: AnswerCounts) -> str:
@@ -88,8 +98,11 @@ def normalized_file(workspace: Workspace, answer: StoredAnswer) -> NormalizedFil
     return found
 
 
-def _normalize(workspace: Workspace, answer: StoredAnswer) -> tuple[AnswerCounts, tuple[str, ...], tuple[str, ...]]:
-    records = v2.read_answer(workspace.raw.read_body(answer.response_id)).records or []
+def _normalize(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswers:
+    is_v1 = answer.source_api == v1.SOURCE_API
+    records: Sequence[object] = api_version(answer.source_api).records_of(workspace.raw.read_body(answer.response_id))
+    if is_v1:
+        records = records_in_v2_form(records)
     facts = AnswerFacts(answer.account, answer.source_api, answer.response_id, answer.window.start, answer.fetched_at)
     normalized = normalize_answer(records, facts)
     counts = AnswerCounts(
@@ -112,4 +125,11 @@ def _normalize(workspace: Workspace, answer: StoredAnswer) -> tuple[AnswerCounts
         answer.response_id, to_table(normalized.leads, LEADS_ARROW_SCHEMA), counts
     )
     reach("normalize:leads")
-    return counts, normalized.unknown_fields, normalized.unknown_query_types
+    known = KEPT_IN_EXTRA if is_v1 else frozenset()
+    return NormalizedAnswers(
+        answers=(answer,),
+        counts=counts,
+        unknown_fields=tuple(name for name in normalized.unknown_fields if name not in known),
+        unknown_query_types=normalized.unknown_query_types,
+        unread_requirement_values=normalized.unread_requirement_values,
+    )

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from leads_pipeline.days import ONE_DAY, day_of, day_start, days_between
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.windows import Window, window_for_run
+from leads_pipeline.indiamart.windows import Window, first_day_in_reach, window_for_run
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import StoredAnswer
@@ -32,7 +32,8 @@ def next_window(workspace: Workspace, account: Account, wanted: PullDays, now: d
     """Return the window of the run's next call, or None when it needs none; raise CutTooShortError.
 
     It starts where the stored answers stop proving the run's first lacking day. Where an answer held fewer
-    records than it said there were, the window is at most half of that answer's.
+    records than it said there were, the window is at most half of that answer's; where one was empty without saying
+    why, it is as wide as can be.
     """
     own = [day for day in wanted.days if account.start is None or day >= account.start]
     if not own:
@@ -43,7 +44,23 @@ def next_window(workspace: Workspace, account: Account, wanted: PullDays, now: d
     window = window_for_run(own, {*lacking, *(own if wanted.again else ())}, now, longest)
     if window is None or day_of(window.start) not in lacking:
         return window
-    return narrowed(window, workspace.catalog.about(account.name, window.days))
+    answers = workspace.catalog.about(account.name, window.days)
+    window = narrowed(window, answers)
+    is_cut = any(answer.outcome is Outcome.TRUNCATED for answer in answers)
+    if is_cut or not workspace.catalog.ambiguous_empties(account.name, window):
+        return window
+    earliest = max(first_day_in_reach(now), account.start or date.min)
+    return widened(window, earliest, day_of(now), longest)
+
+
+def widened(window: Window, earliest: date, today: date, longest: timedelta) -> Window:
+    """Return the window with as many neighbouring days as one call takes, from `earliest` on and before `today`.
+
+    A single lead of any of those days shows that the answer was no false empty one, and then proves them all.
+    """
+    last = day_of(window.end - timedelta(microseconds=1))
+    start = min(window.start, day_start(max(last + ONE_DAY - longest, earliest)))
+    return Window(start, max(window.end, min(start + longest, day_start(today))))
 
 
 def narrowed(window: Window, answers: Sequence[StoredAnswer]) -> Window:

@@ -4,21 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from leads_pipeline.days import utc_now
+from leads_pipeline.days import IST, utc_now
 from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import CallInFlight, Claim, Granted, SlotTimes, Wait, key_fingerprint
 from leads_pipeline.indiamart.client import HttpAnswer, IndiaMartClient, UnreachableError
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.windows import (
-    REACH_DAYS,
-    Window,
-    split_by_reach,
-)
+from leads_pipeline.indiamart.reading import newer_key_made_at
+from leads_pipeline.indiamart.versions import api_version
+from leads_pipeline.indiamart.windows import REACH_DAYS, Window, split_by_reach
 from leads_pipeline.kill_points import reach
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.call_records import record_of_answer, record_without_answer
+from leads_pipeline.stages.empty_answers import settled
 from leads_pipeline.stages.planning import CutTooShortError, PullDays, next_window
 from leads_pipeline.stages.recovery import recover_calls
 from leads_pipeline.stages.workspace import Workspace
@@ -26,6 +25,8 @@ from leads_pipeline.storage.raw import RawResponse, ResponseName, sha256_of
 
 MAX_TRANSIENT_FAILURES = 5
 """How many calls of one run may fail for a passing reason before the run fails."""
+MAX_EMPTY_ANSWERS = 3
+"""How many answers of one run may be empty without saying why: a first one, and two wider ones that must agree."""
 _CEILING_UNIT = 500
 """An answer of exactly a multiple of so many records looks as if it had been cut off at a limit."""
 SCHEDULE_PRIORITY = 10
@@ -137,12 +138,12 @@ def _call(
     Returns None, without a call, if the slot went to another process since it was granted.
     """
     account = request.account
-    name = ResponseName(account.name, account.source_api, window, utc_now())
+    name = ResponseName(account.name, account.api_version, window, utc_now())
     in_flight = CallInFlight(
         granted.claim.key_fingerprint,
         request.run_id,
         account.name,
-        account.source_api,
+        account.api_version,
         window,
         name.response_id,
         name.sent_at,
@@ -153,8 +154,8 @@ def _call(
         return None
     workspace.catalog.announce(name.response_id)
     waited = f", after a wait of {granted.waited_seconds:.0f} s for its slot" if granted.waited_seconds >= 1 else ""
-    log(f"Asking IndiaMART ({account.source_api}) for {window}{waited}.")
-    client = IndiaMartClient(account.api_url, account.key, account.timeout_seconds)
+    log(f"Asking IndiaMART ({account.api_version}) for {window}{waited}.")
+    client = IndiaMartClient(api_version(account.api_version), account.access, account.timeout_seconds)
     try:
         answer = client.ask(window)
     except UnreachableError as error:
@@ -163,7 +164,7 @@ def _call(
         workspace.catalog.withdraw(name.response_id)
         return failed
     workspace.raw.write_body(name, answer.body)
-    response = _sidecar(request, name, answer)
+    response = settled(workspace, account, _sidecar(request, name, answer))
     workspace.raw.write_sidecar(response)
     workspace.catalog.add(response)
     workspace.slots.release(granted, record_of_answer(response, granted.waited_seconds))
@@ -181,11 +182,12 @@ def _call(
 
 def _sidecar(request: PullRequest, name: ResponseName, answer: HttpAnswer) -> RawResponse:
     account = request.account
-    judgement = v2.judge(answer.body, answer.http_status, SecretMasker([account.key]))
+    version = api_version(account.api_version)
+    judgement = version.judge(answer.body, answer.http_status, SecretMasker(account.access.secrets))
     return RawResponse(
         response_id=name.response_id,
         account=account.name,
-        source_api=account.source_api,
+        source_api=account.api_version,
         origin=account.origin,
         window_start=name.window.start,
         window_end=name.window.end,
@@ -213,19 +215,28 @@ def _judge(
     rule = call.outcome.rule
     if isinstance(call, RawResponse) and rule.is_success:
         return Pulled(call, too_old)
-    words = (
-        f" {'IndiaMART said' if isinstance(call, RawResponse) else 'Reason'}: {call.message}" if call.message else ""
-    )
+    words = _words_of(call)
     if call.outcome is Outcome.BAD_REQUEST and v2.says_window_too_wide(call.message):
         workspace.slots.remember_narrow_windows(request.account.name)
     elif not rule.is_transient:
         raise PullFailedError(f"{rule.sentence}{words}", call.outcome)
     failures = [past for past in workspace.call_log.of_run(request.run_id) if not past.outcome.rule.is_success]
-    if len(failures) >= MAX_TRANSIENT_FAILURES:
+    empties = [past for past in failures if past.outcome is Outcome.AMBIGUOUS_EMPTY]
+    if len(failures) >= MAX_TRANSIENT_FAILURES or len(empties) >= MAX_EMPTY_ANSWERS:
         raise PullFailedError(
             f"The run gave up after {len(failures)} failed calls; the last: {rule.sentence}{words}", call.outcome
         )
     return _at_next_slot(workspace, request.account, f"{rule.sentence}{words}")
+
+
+def _words_of(call: RawResponse | CallRecord) -> str:
+    if not call.message:
+        return ""
+    if not isinstance(call, RawResponse) or call.outcome is Outcome.AMBIGUOUS_EMPTY:
+        return f" Reason: {call.message}"
+    made_at = newer_key_made_at(call.message)
+    newer = f" The newer key was made at {made_at.astimezone(IST):%d %b %Y %H:%M} IST." if made_at else ""
+    return f" IndiaMART said: {call.message}{newer}"
 
 
 def _at_next_slot(workspace: Workspace, account: Account, reason: str) -> PullLater:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_slot import CallInFlight
+from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.call_records import record_of_answer, record_without_answer
@@ -52,7 +52,7 @@ def _judged_from_body(
     """Return the facts of an answer that has no sidecar: from its name and its body, with the HTTP status unknown."""
     name = ResponseName.parse(response_id)
     body = workspace.raw.read_body(response_id)
-    judgement = v2.judge(body, None, SecretMasker([account.key]))
+    judgement = api_version(name.source_api).judge(body, None, SecretMasker(account.access.secrets))
     return RawResponse(
         response_id=response_id,
         account=name.account,

@@ -109,6 +109,19 @@ class Catalog:
             ),
         )
 
+    def ambiguous_empties(self, account: str, window: Window) -> list[StoredAnswer]:
+        """Return the answers that were empty without saying why and whose windows overlap this one, oldest first."""
+        return self._answers(
+            "account = ? AND outcome = ? AND window_start < ? AND window_start > ? AND window_end > ?",
+            (
+                account,
+                Outcome.AMBIGUOUS_EMPTY.value,
+                window.end.timestamp(),
+                (window.start - MAX_WINDOW - ONE_DAY).timestamp(),
+                window.start.timestamp(),
+            ),
+        )
+
     def unmerged(self, account: str) -> list[StoredAnswer]:
         """Return the account's answers whose leads are not in the tables yet, oldest answer first."""
         return self._answers("account = ? AND merged_at IS NULL AND has_records = 1", (account,))

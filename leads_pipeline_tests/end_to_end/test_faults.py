@@ -58,6 +58,7 @@ EXPECTED = {
     FaultName.HTML_502: Outcome.SERVER_ERROR,
     FaultName.HTML_WITH_KEY: Outcome.SERVER_ERROR,
     FaultName.EMPTY_BODY: Outcome.UNREADABLE,
+    FaultName.EMPTY_LIST: Outcome.AMBIGUOUS_EMPTY,
     FaultName.REDIRECT: Outcome.UNREADABLE,
     FaultName.RESET: Outcome.UNREACHABLE,
     FaultName.SLOW: Outcome.UNREACHABLE,

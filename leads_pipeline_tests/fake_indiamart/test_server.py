@@ -329,7 +329,7 @@ def test_a_taken_port_is_an_error(open_server: FakeIndiaMart) -> None:
 
 def test_no_log_line_holds_a_key(open_server: FakeIndiaMart, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    caplog.set_level(logging.WARNING, logger="urllib3")
     for fault in ("cut_connection", "reset"):
         open_server.inject(fault)
         with pytest.raises(requests.RequestException):

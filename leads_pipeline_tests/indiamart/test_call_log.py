@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,27 @@ def test_a_log_that_was_never_written_is_empty_and_is_not_made_by_reading(tmp_pa
     assert log.after(0) == []
     assert log.last_of("indiamart") is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "has"),
+    [
+        ({}, False),
+        ({"outcome": Outcome.LEADS}, True),
+        ({"outcome": Outcome.TRUNCATED}, True),
+        ({"outcome": Outcome.NO_LEADS}, False),
+        ({"outcome": Outcome.LEADS, "key_fingerprint": "4567"}, False),
+        ({"outcome": Outcome.LEADS, "account": "other"}, False),
+        ({"outcome": Outcome.LEADS, "window_end": ist("2026-03-08 00:00:01")}, False),
+        (
+            {"outcome": Outcome.LEADS, "window_end": ist("2026-03-08 00:00:01"), "sent_at": ist("2026-03-07 00:20:00")},
+            True,
+        ),
+    ],
+)
+def test_a_key_has_brought_leads_from_before_a_moment_or_long_enough_ago(
+    tmp_path: Path, log: CallLog, changes: dict[str, Any], has: bool
+) -> None:
+    enter(tmp_path, replace(CALL, **changes))
+    by, before = ist("2026-03-07 00:20:00"), ist("2026-03-08 00:00:00")
+    assert log.has_brought_leads("indiamart", "0123", from_before=before, sent_by=by) is has

@@ -10,6 +10,8 @@ import pytest
 
 from leads_pipeline import __version__
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
+from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.access import Access
 from leads_pipeline.indiamart.client import HttpAnswer, IndiaMartClient, UnreachableError
 from leads_pipeline.indiamart.v2 import read_answer
 from leads_pipeline.indiamart.windows import Window, plan_windows
@@ -41,7 +43,7 @@ def no_faults_left(fake: FakeIndiaMart) -> None:
 
 
 def ask(url: str, timeout: float = 5.0, window: Window = WINDOW) -> HttpAnswer:
-    return IndiaMartClient(url, KEY, timeout).ask(window)
+    return IndiaMartClient(v2, Access(url, KEY), timeout).ask(window)
 
 
 def ask_fake(fake: FakeIndiaMart, timeout: float = 5.0) -> HttpAnswer:
@@ -226,10 +228,10 @@ def test_the_libraries_warning_of_bad_headers_does_not_show_the_key(caplog: pyte
 
 def test_many_clients_mask_the_logs_once() -> None:
     logger = logging.getLogger("urllib3.connectionpool")
-    IndiaMartClient("http://localhost/", KEY, 1)
+    IndiaMartClient(v2, Access("http://localhost/", KEY), 1)
     filters = len(logger.filters)
     for _ in range(5):
-        IndiaMartClient("http://localhost/", KEY, 1)
+        IndiaMartClient(v2, Access("http://localhost/", KEY), 1)
     assert len(logger.filters) == filters
 
 

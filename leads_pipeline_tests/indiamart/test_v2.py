@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leads_pipeline.indiamart.outcomes import Judgement, Outcome
-from leads_pipeline.indiamart.v2 import (
-    UnreadableAnswerError,
-    judge,
-    query_parameters,
-    read_answer,
-    says_window_too_wide,
-)
+from leads_pipeline.indiamart.reading import UnreadableAnswerError
+from leads_pipeline.indiamart.v2 import judge, query_parameters, read_answer, says_window_too_wide
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline_tests.support import KEY, answer_body, ist, records_of

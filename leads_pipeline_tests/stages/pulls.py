@@ -10,8 +10,8 @@ from leads_pipeline.days import utc_now
 from leads_pipeline.fake_indiamart.keys import fingerprint
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.fake_indiamart.service import Call
-from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotState, SlotTimes, key_fingerprint
+from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.settings import Settings
 from leads_pipeline.stages.pull import Pulled, PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
@@ -44,11 +44,11 @@ def claim_of_another(settings: Settings, turn: str = "") -> Claim:
 class FakeSeller:
     """One seller of a fake IndiaMART that several tests share, for starting one takes longer than asking it."""
 
-    def __init__(self, server: FakeIndiaMart, key: str) -> None:
+    def __init__(self, server: FakeIndiaMart, key: str, url: str = "") -> None:
         server.clear_faults()
         self._server = server
         self.key = key
-        self.url = server.url
+        self.url = url or server.url
         self.inject = server.inject
 
     @property
@@ -109,9 +109,14 @@ class Installation:
 
     def stored_ids(self) -> set[str]:
         """The ids of all records in stored answers whose leads are to be merged."""
-        bodies = [self.workspace.raw.read_body(one.response_id) for one in self.answers if one.outcome.rule.has_records]
-        records = [record for body in bodies for record in v2.read_answer(body).records or ()]
-        return {str(record["UNIQUE_QUERY_ID"]) for record in records if "UNIQUE_QUERY_ID" in record}
+        records = [
+            record
+            for answer in self.answers
+            if answer.outcome.rule.has_records
+            for record in api_version(answer.source_api).records_of(self.workspace.raw.read_body(answer.response_id))
+        ]
+        names = ("UNIQUE_QUERY_ID", "QUERY_ID")
+        return {str(record[name]) for record in records for name in names if name in record}
 
     def true_ids(self, days: Sequence[date] = DAYS) -> set[str]:
         return self.fake.true_ids(days)

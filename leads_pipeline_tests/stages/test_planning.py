@@ -7,7 +7,7 @@ from leads_pipeline.days import IST, ONE_DAY, day_end, day_start, utc_now
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import Window
-from leads_pipeline.stages.planning import CutTooShortError, narrowed
+from leads_pipeline.stages.planning import CutTooShortError, narrowed, widened
 from leads_pipeline.stages.pull import PullFailedError, PullRequest
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import StoredAnswer
@@ -74,6 +74,33 @@ def test_a_cut_elsewhere_changes_nothing() -> None:
     later = Window(day_start(DAY + 2 * ONE_DAY), day_end(DAY + 2 * ONE_DAY))
 
     assert narrowed(WEEK, [answer(later, Outcome.TRUNCATED)]) == WEEK
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "earliest", "widest"),
+    [
+        (5, 5, -30, (-1, 5)),
+        (0, 6, -30, (0, 6)),
+        (5, 5, 4, (4, 10)),
+        (5, 6, 5, (5, 11)),
+        (19, 19, 17, (17, 19)),
+    ],
+)
+def test_a_window_is_widened_backwards_to_seven_days_then_forwards_but_not_into_today(
+    first: int, last: int, earliest: int, widest: tuple[int, int]
+) -> None:
+    """Days are counted from DAY; today is the 20th."""
+    days = [DAY + number * ONE_DAY for number in (first, last, earliest, 20, *widest)]
+    window = widened(Window(day_start(days[0]), day_end(days[1])), days[2], days[3], timedelta(days=7))
+
+    assert window == Window(day_start(days[4]), day_end(days[5]))
+
+
+def test_a_window_up_to_now_stays_so_when_it_is_widened() -> None:
+    now = day_start(DAY) + timedelta(hours=9)
+    window = widened(Window(day_start(DAY), now), DAY - 30 * ONE_DAY, DAY, timedelta(days=7))
+
+    assert window == Window(day_start(DAY - 6 * ONE_DAY), now)
 
 
 def test_a_truncated_week_is_asked_in_parts_until_it_is_whole(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ OUTCOME_OF_FAULT = {
     FaultName.HTML_502: Outcome.SERVER_ERROR,
     FaultName.HTML_WITH_KEY: Outcome.SERVER_ERROR,
     FaultName.EMPTY_BODY: Outcome.UNREADABLE,
+    FaultName.EMPTY_LIST: Outcome.AMBIGUOUS_EMPTY,
     FaultName.REDIRECT: Outcome.UNREADABLE,
     FaultName.RESET: Outcome.UNREACHABLE,
     FaultName.CUT_CONNECTION: Outcome.UNREADABLE,

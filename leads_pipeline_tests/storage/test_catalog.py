@@ -75,6 +75,20 @@ def test_refusals_say_nothing_of_a_day(stored: Stored) -> None:
     assert {*about(stored, DAY)} == {names[outcome] for outcome in speaking}
 
 
+def test_answers_that_are_empty_without_saying_why_are_found_by_the_window_that_they_overlap(stored: Stored) -> None:
+    stored.add(DAY, DAY, outcome=Outcome.NO_LEADS)
+    stored.add(DAY, DAY, seconds=1, outcome=Outcome.AMBIGUOUS_EMPTY, account="other")
+    week = stored.add(DAY - 6 * ONE_DAY, DAY, seconds=2, outcome=Outcome.AMBIGUOUS_EMPTY)
+    day = stored.add(DAY, DAY, seconds=3, outcome=Outcome.AMBIGUOUS_EMPTY)
+
+    def empties(first: date, last: date) -> list[str]:
+        return [one.response_id for one in stored.catalog.ambiguous_empties("indiamart", window_of(first, last))]
+
+    assert empties(DAY, DAY) == empties(DAY, DAY + 6 * ONE_DAY) == [week, day]
+    assert empties(DAY - 12 * ONE_DAY, DAY - 6 * ONE_DAY) == [week]
+    assert empties(DAY + ONE_DAY, DAY + ONE_DAY) == empties(DAY - 13 * ONE_DAY, DAY - 7 * ONE_DAY) == []
+
+
 def test_accounts_do_not_mix(stored: Stored) -> None:
     stored.add(DAY, DAY, account="demo", origin="fake")
     mine = stored.add(DAY, DAY)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leads_pipeline.leads.schema import KNOWN_QUERY_TYPES
+from leads_pipeline.leads.v1_fields import KEPT_IN_EXTRA
 from leads_pipeline.stages.checking.findings import Finding, Scope
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.atomic import write_atomically
@@ -56,14 +57,14 @@ def known_names_file(state_dir: Path, account: str) -> Path:
 
 
 def names_in(tables: Iterable[pa.Table]) -> Names:
-    """Return the names in leads: keys of `extra`, and types that the contract does not list."""
+    """Return the names in leads: keys of `extra`, but for those that v1 is known for, and types beyond the contract."""
     fields: set[str] = set()
     types: set[str] = set()
     for table in tables:
         extras = pc.unique(table["extra"].drop_null()).to_pylist()
         fields |= {label(name) for text in extras for name in json.loads(text)}
         types |= {label(kind) for kind in pc.unique(table["query_type"].drop_null()).to_pylist()} - KNOWN_QUERY_TYPES
-    return Names(frozenset(fields), frozenset(types))
+    return Names(frozenset(fields - KEPT_IN_EXTRA), frozenset(types))
 
 
 def names_finding(new: Names, known: Names) -> Finding:
