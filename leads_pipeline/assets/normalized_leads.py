@@ -35,15 +35,19 @@ def build_normalized_leads(account: Account, days: dg.DailyPartitionsDefinition)
         with stage_border():
             result = normalize_pending(workspace, account.name, run_days(context), context.log.info)
         asked = {day for answer in result.answers if answer.outcome.rule.covers for day in answer.window.days}
-        report_days(context, {}, asked)
-        return dg.MaterializeResult(
-            metadata={
+        report_days(
+            context,
+            {},
+            asked,
+            {
                 "answers": len(result.answers),
                 "received": result.counts.received,
                 "leads": result.counts.leads,
                 "duplicates": result.counts.duplicates,
                 "quarantined": result.counts.quarantined,
-            }
+                "unread_requirement_values": result.unread_requirement_values,
+            },
         )
+        return dg.MaterializeResult()
 
     return normalized_leads

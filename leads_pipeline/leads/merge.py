@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 from leads_pipeline.leads.frames import to_frame, to_table
 from leads_pipeline.leads.lateness import first_seen_after
 from leads_pipeline.leads.schema import FIRST_SEEN_AFTER, LEADS_ARROW_SCHEMA, SOURCE_APIS
+from leads_pipeline.leads.versions import join_versions, spread_versions
 
 _LEAD_KEY = ("account", "query_id")
 _SOURCE_RANK = "source_rank"
+_CONTENT = ("source_api", "content_hash")
 _PRECEDENCE = ("fetched_at", _SOURCE_RANK, "response_id", "response_position")
 
 
@@ -22,34 +24,55 @@ def merge_leads(stored: pd.DataFrame, incoming: pd.DataFrame) -> pd.DataFrame:
 
     The row with the highest (fetched_at, source rank v2 > push > v1, response_id, response_position) wins with
     all its columns; first_seen_at is the earliest and last_seen_at the latest of all rows, and how late the lead was
-    first seen follows from that and the winner's query_time. Rows that are equal even in precedence are the same
-    record normalised twice: there the incoming one wins, so that a replay under better cleaning rules takes effect.
-    Both frames may hold any overlap and repetition.
+    first seen follows from that and the winner's query_time. A lead that has had several contents keeps them all in
+    `versions`; where v1 wins with a blank, the value that v2 or push gave stands. Rows that are equal even in
+    precedence are the same record normalised twice: there the incoming one wins, so that a replay under better
+    cleaning rules takes effect. Both frames may hold any overlap and repetition.
 
     Raises ColumnsDoNotFit when a frame lacks a column of the schema or holds a value of another type.
     """
-    rows = pa.concat_tables([to_table(frame, LEADS_ARROW_SCHEMA) for frame in (stored, incoming)])
+    tables = [spread_versions(to_table(frame, LEADS_ARROW_SCHEMA)) for frame in (stored, incoming)]
+    rows = pa.concat_tables(tables)
     rank = pc.index_in(rows.column("source_api"), value_set=pa.array(SOURCE_APIS))
-    rows = rows.append_column(_SOURCE_RANK, rank)
     # The sort is stable, so among equals the incoming row comes last.
-    rows = rows.sort_by([(name, "ascending") for name in (*_LEAD_KEY, *_PRECEDENCE)])
+    rows = rows.append_column(_SOURCE_RANK, rank)
+    rows = rows.sort_by([(name, "ascending") for name in (*_LEAD_KEY, *_PRECEDENCE)]).drop_columns([_SOURCE_RANK])
+    has_several = _has_several_contents(rows)
+    leads = _winners(rows.filter(pc.invert(has_several)))
+    if pc.any(has_several, min_count=0).as_py():
+        leads = pa.concat_tables([leads, join_versions(rows.filter(has_several))])
+    lateness = first_seen_after(leads.column("first_seen_at"), leads.column("query_time"))
+    merged = _with_column(leads, FIRST_SEEN_AFTER, lateness)
+    return to_frame(merged.sort_by([(name, "ascending") for name in ("query_time", "query_id", "account")]))
+
+
+def _winners(rows: pa.Table) -> pa.Table:
+    """Return the last row of each lead, with all the times at which the lead was seen; the rows are sorted."""
     seen = rows.group_by(_LEAD_KEY).aggregate([("first_seen_at", "min"), ("last_seen_at", "max")])
     seen = seen.sort_by([(name, "ascending") for name in _LEAD_KEY])  # groups come in no order; winners in this one
-    winners = rows.filter(_last_of_each_lead(rows)).drop_columns([_SOURCE_RANK])
-    for name, of_all in (("first_seen_at", "first_seen_at_min"), ("last_seen_at", "last_seen_at_max")):
-        place = winners.schema.get_field_index(name)
-        winners = winners.set_column(place, LEADS_ARROW_SCHEMA.field(name), seen.column(of_all))
-    lateness = first_seen_after(winners.column("first_seen_at"), winners.column("query_time"))
-    place = winners.schema.get_field_index(FIRST_SEEN_AFTER)
-    winners = winners.set_column(place, LEADS_ARROW_SCHEMA.field(FIRST_SEEN_AFTER), lateness)
-    merged = winners.sort_by([(name, "ascending") for name in ("query_time", "query_id", "account")])
-    return to_frame(merged.cast(LEADS_ARROW_SCHEMA))
+    is_first = pc.invert(_continues(rows, _LEAD_KEY))
+    is_last = pa.concat_arrays([is_first, pa.array([True])]).slice(1, rows.num_rows)
+    winners = rows.filter(is_last)
+    winners = _with_column(winners, "first_seen_at", seen.column("first_seen_at_min"))
+    return _with_column(winners, "last_seen_at", seen.column("last_seen_at_max")).cast(LEADS_ARROW_SCHEMA)
 
 
-def _last_of_each_lead(rows: pa.Table) -> pa.Array:
-    """Return true where the next row, in a table sorted by lead, is another lead's."""
+def _has_several_contents(rows: pa.Table) -> pa.Array:
+    """Return true in every row of a lead whose rows, which are sorted by lead, differ in content or API."""
+    continues = _continues(rows, _LEAD_KEY)
+    lead = pc.cumulative_sum(pc.invert(continues).cast(pa.int64()))
+    changes = pc.and_(continues, pc.invert(_continues(rows, _CONTENT)))
+    return pc.is_in(lead, value_set=pc.unique(lead.filter(changes)))
+
+
+def _continues(rows: pa.Table, names: tuple[str, ...]) -> pa.Array:
+    """Return true where the row before has the same values in these columns; false in the first row."""
     if rows.num_rows == 0:
         return pa.array([], pa.bool_())
-    columns = [rows.column(name).combine_chunks() for name in _LEAD_KEY]
-    changes = [pc.not_equal(column.slice(1), column.slice(0, rows.num_rows - 1)) for column in columns]
-    return pa.concat_arrays([pc.or_(*changes), pa.array([True])])
+    columns = [rows.column(name).combine_chunks() for name in names]
+    same = [pc.equal(column.slice(1), column.slice(0, rows.num_rows - 1)) for column in columns]
+    return pa.concat_arrays([pa.array([False]), pc.and_(*same)])
+
+
+def _with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), LEADS_ARROW_SCHEMA.field(name), values)

@@ -24,16 +24,27 @@ from leads_pipeline.leads.cleaning import (
     null_where,
     original_where_changed,
 )
-from leads_pipeline.leads.contacts import HOME_REGION, phone_regions, phones_to_e164
+from leads_pipeline.leads.contacts import (
+    HOME_REGION,
+    clean_emails,
+    clean_names,
+    countries_of_numbers,
+    phone_regions,
+    phones_to_e164,
+)
 from leads_pipeline.leads.content_hash import content_hashes
 from leads_pipeline.leads.frames import to_frame
 from leads_pipeline.leads.lateness import first_seen_after
+from leads_pipeline.leads.message import requirement_columns
 from leads_pipeline.leads.schema import (
+    COUNTRY_FIELD,
+    COUNTRY_FROM_NUMBER,
     FIRST_SEEN_AFTER,
     INSTANT,
     KNOWN_FIELDS,
     KNOWN_QUERY_TYPES,
     LEADS_ARROW_SCHEMA,
+    MESSAGE_COLUMN,
     QUARANTINE_ARROW_SCHEMA,
     QUERY_ID_FIELD,
     QUERY_TIME_FIELD,
@@ -41,6 +52,8 @@ from leads_pipeline.leads.schema import (
     SOURCE_APIS,
     SOURCE_FIELDS,
     TEXT,
+    UNREAD_REQUIREMENTS,
+    VERSIONS,
     SourceField,
 )
 from leads_pipeline.leads.values import is_blank, json_text, text_of, without_lone_surrogates
@@ -51,8 +64,8 @@ NO_QUERY_TIME = "no_query_time"
 UNREADABLE_QUERY_TIME = "unreadable_query_time"
 
 _KNOWN = frozenset(KNOWN_FIELDS)
-_COUNTRY_FIELD = "SENDER_COUNTRY_ISO"
 _RECEIVER_FIELD = "RECEIVER_MOBILE"
+_BUYERS_NUMBERS = ("sender_mobile", "sender_mobile_alt", "sender_phone", "sender_phone_alt")
 
 Record = Mapping[str, object]
 _NOTHING: Record = {}
@@ -87,6 +100,7 @@ class NormalizedAnswer:
     `quarantine` has QUARANTINE_COLUMNS, one row per record that cannot be a lead. `received` is how many records
     the answer held, `duplicates` how many leads gave way to a later record of the same id. `unknown_fields` are
     the names in `extra`, `unknown_query_types` the types that the contract does not list, both sorted.
+    `unread_requirement_values` is how many quantities and order values in the leads' messages stayed text.
     """
 
     leads: pd.DataFrame
@@ -95,6 +109,7 @@ class NormalizedAnswer:
     duplicates: int
     unknown_fields: tuple[str, ...]
     unknown_query_types: tuple[str, ...]
+    unread_requirement_values: int
 
 
 class _Candidate(NamedTuple):
@@ -149,6 +164,7 @@ def normalize_answer(records: Sequence[object], facts: AnswerFacts) -> Normalize
         duplicates=duplicates,
         unknown_fields=tuple(sorted({without_lone_surrogates(name) for fields in others for name in fields})),
         unknown_query_types=tuple(sorted(types - KNOWN_QUERY_TYPES)),
+        unread_requirement_values=int(pc.sum(leads.column(UNREAD_REQUIREMENTS), min_count=0).as_py()),
     )
 
 
@@ -201,7 +217,12 @@ def _last_of_each_id(timed: _Timed) -> _Timed:
 def _unknown_fields(record: Record) -> Record:
     if record.keys() <= _KNOWN:
         return _NOTHING
-    return {name: value for name, value in record.items() if name not in _KNOWN and not is_blank(text_of(value))}
+    return {name: value for name, value in record.items() if name not in _KNOWN and _says_something(value)}
+
+
+def _says_something(value: object) -> bool:
+    """Tell whether an unknown field's value is kept; there nobody knows whether a "0" means nothing, so it is."""
+    return not is_blank(text := text_of(value)) or (text is not None and text.strip() == "0")
 
 
 def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.Table:
@@ -229,12 +250,13 @@ def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.T
         "response_id": facts.response_id,
         "response_position": pa.array([candidate.position for candidate in kept.candidates], pa.int32()),
         "content_hash": content_hashes(folded, [_trimmed_texts(fields) if fields else {} for fields in others]),
+        VERSIONS: None,
     }
     return _table(columns, LEADS_ARROW_SCHEMA, rows=len(records))
 
 
 def _source_columns(given: Mapping[str, pa.Array], folded: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    regions = phone_regions(folded[_COUNTRY_FIELD])
+    regions = phone_regions(folded[COUNTRY_FIELD])
     columns: dict[str, pa.Array] = {}
     for field in SOURCE_FIELDS:
         cleaned = _cleaned(field, folded[field.field], regions)
@@ -242,7 +264,10 @@ def _source_columns(given: Mapping[str, pa.Array], folded: Mapping[str, pa.Array
         if field.keeps_original:
             said = null_where(pc.is_null(folded[field.field]), given[field.field])
             columns[field.original_column] = original_where_changed(said, cleaned)
-    return columns
+    countries = countries_of_numbers(folded[COUNTRY_FIELD], [columns[name] for name in _BUYERS_NUMBERS])
+    columns[COUNTRY_FIELD.lower()] = countries
+    columns[COUNTRY_FROM_NUMBER] = null_where(pc.is_null(countries), pc.is_null(folded[COUNTRY_FIELD]))
+    return columns | requirement_columns(columns[MESSAGE_COLUMN])
 
 
 def _cleaned(field: SourceField, texts: pa.Array, regions: pa.Array) -> pa.Array:
@@ -253,6 +278,10 @@ def _cleaned(field: SourceField, texts: pa.Array, regions: pa.Array) -> pa.Array
             return clean_text(texts)
         case "seconds":
             return clean_seconds(texts)
+        case "name":
+            return clean_names(texts)
+        case "email":
+            return clean_emails(texts)
         case "phone":
             at_home = pa.repeat(pa.scalar(HOME_REGION, TEXT), len(texts))
             return phones_to_e164(texts, at_home if field.field == _RECEIVER_FIELD else regions)
@@ -304,5 +333,5 @@ def _trimmed_texts(fields: Mapping[str, object]) -> dict[str, str]:
     return {
         without_lone_surrogates(name): text.strip()
         for name, value in fields.items()
-        if (text := text_of(value)) is not None
+        if (text := text_of(value)) is not None and not is_blank(text)
     }

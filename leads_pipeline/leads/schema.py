@@ -11,12 +11,18 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
-Cleaning = Literal["none", "text", "phone", "seconds"]
-"""How a source value becomes the column's value: trimmed only, text rules, E.164, whole seconds."""
+Cleaning = Literal["none", "text", "name", "phone", "email", "seconds"]
+"""How a source value becomes the column's value.
+
+Trimmed only, text rules, text rules without placeholders, E.164, lower-case address, whole seconds.
+"""
 
 TEXT = pa.string()
 INSTANT = pa.timestamp("us", tz="UTC")
 WALL_CLOCK = pa.timestamp("us")
+QUANTITY = pa.decimal128(18, 3)
+"""A decimal, since people sum it: sums of floats are not exact and differ with the order of the rows."""
+TEXTS_BY_LABEL = pa.map_(pa.string(), pa.string())
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ QUERY_ID_FIELD = "UNIQUE_QUERY_ID"
 QUERY_TYPE_FIELD = "QUERY_TYPE"
 QUERY_TIME_FIELD = "QUERY_TIME"
 FIRST_SEEN_AFTER = "first_seen_after_seconds"
+VERSIONS = "versions"
+COUNTRY_FIELD = "SENDER_COUNTRY_ISO"
+COUNTRY_FROM_NUMBER = "sender_country_from_number"
 
 KNOWN_QUERY_TYPES = frozenset({"W", "B", "P", "WA", "BIZ"})
 """Types that the contract lists (v2 success, 2). Others pass, and are reported."""
@@ -65,20 +74,22 @@ SOURCE_APIS = ("v1", "push", "v2")
 """APIs that a lead's content can come from, the most trusted last."""
 
 SOURCE_FIELDS = (
-    SourceField("SENDER_NAME", "Buyer's name; may be a placeholder such as BUYER", "text"),
+    SourceField("SENDER_NAME", "Buyer's name; NULL where the API gave a placeholder such as BUYER", "name"),
     SourceField("SENDER_MOBILE", "Buyer's mobile in E.164 (+919876543210); NULL when it is no number", "phone"),
-    SourceField("SENDER_EMAIL", "Buyer's e-mail address"),
+    SourceField("SENDER_EMAIL", "Buyer's e-mail address in lower case; NULL when it is no address", "email"),
     SourceField("SUBJECT", "Subject line, such as 'Requirement for X'; 'Buyer Call' for calls", "text"),
     SourceField("SENDER_COMPANY", "Buyer's company", "text"),
     SourceField("SENDER_ADDRESS", "Buyer's address, parts joined by commas", "text"),
     SourceField("SENDER_CITY", "Buyer's city", "text"),
     SourceField("SENDER_STATE", "Buyer's state", "text"),
     SourceField("SENDER_PINCODE", "Buyer's postal code, 6 digits in India"),
-    SourceField("SENDER_COUNTRY_ISO", "Buyer's country, two letters (ISO 3166)"),
+    SourceField(
+        "SENDER_COUNTRY_ISO", "Buyer's country (ISO 3166, two letters); that of a number where the API gave none"
+    ),
     SourceField("SENDER_MOBILE_ALT", "Buyer's second mobile in E.164", "phone"),
     SourceField("SENDER_PHONE", "Buyer's landline in E.164", "phone"),
     SourceField("SENDER_PHONE_ALT", "Buyer's second landline in E.164", "phone"),
-    SourceField("SENDER_EMAIL_ALT", "Buyer's second e-mail address"),
+    SourceField("SENDER_EMAIL_ALT", "Buyer's second e-mail address in lower case; NULL when it is no address", "email"),
     SourceField("QUERY_PRODUCT_NAME", "Product asked for; empty for most calls", "text"),
     SourceField("QUERY_MESSAGE", "Message with its requirement lines, one per line; empty for calls", "text"),
     SourceField("QUERY_MCAT_NAME", "IndiaMART's category of the product", "text"),
@@ -93,9 +104,35 @@ KNOWN_FIELDS = (QUERY_ID_FIELD, QUERY_TYPE_FIELD, QUERY_TIME_FIELD, *(field.fiel
 _ARROW_TYPES: dict[Cleaning, pa.DataType] = {
     "none": TEXT,
     "text": TEXT,
+    "name": TEXT,
     "phone": TEXT,
+    "email": TEXT,
     "seconds": pa.int32(),
 }
+
+MESSAGE_COLUMN = "query_message"
+UNREAD_REQUIREMENTS = "unread_requirement_values"
+
+REQUIREMENT_COLUMNS: tuple[Column, ...] = (
+    Column("message_text", TEXT, "The buyer's own words: query_message without its requirement lines"),
+    Column("quantity", QUANTITY, "How much the buyer asks for, in quantity_unit; of a range the lower end"),
+    Column("quantity_unit", TEXT, "Unit of quantity as said, in lower case: piece, kg, ton, ..."),
+    Column("order_value_min_inr", pa.int64(), "Least probable order value in rupees; NULL for 'up to'"),
+    Column("order_value_max_inr", pa.int64(), "Highest probable order value in rupees; NULL for 'more than'"),
+    Column("requirement_type", TEXT, "What it is for, such as Business Use"),
+    Column("preferred_location", TEXT, "Where the buyer wants suppliers from"),
+    Column(
+        "requirement_details",
+        TEXTS_BY_LABEL,
+        "All else that the requirement lines say, as said, by label in lower case; requirement_details['usage']",
+    ),
+    Column(
+        UNREAD_REQUIREMENTS,
+        pa.int32(),
+        "Quantities and order values that could not be read and stand in requirement_details; NULL without a message",
+    ),
+)
+"""What message.py makes of query_message; never part of content_hash."""
 
 LEAD_COLUMNS: tuple[Column, ...] = (
     Column("account", TEXT, "Seller account that the lead came to", nullable=False),
@@ -114,6 +151,12 @@ LEAD_COLUMNS: tuple[Column, ...] = (
         for field in SOURCE_FIELDS
         if field.keeps_original
     ),
+    Column(
+        COUNTRY_FROM_NUMBER,
+        pa.bool_(),
+        "Whether sender_country_iso is that of the buyer's number, because the API gave none; NULL without a country",
+    ),
+    *REQUIREMENT_COLUMNS,
     Column("extra", TEXT, "JSON object of the fields that this schema does not know; NULL when there are none"),
     Column("source_api", TEXT, "API that gave the winning content: v2, v1 or push", nullable=False),
     Column("first_seen_at", INSTANT, "When an answer first held this lead", nullable=False),
@@ -133,7 +176,36 @@ LEAD_COLUMNS: tuple[Column, ...] = (
         "Hash of the lead's source fields, blanks folded; changes when the content does",
         nullable=False,
     ),
+    Column(
+        VERSIONS, TEXT, "JSON list of the contents that the lead has had, oldest first; NULL when it has had only one"
+    ),
 )
+
+COMPANIONS: dict[str, tuple[str, ...]] = {
+    **{field.column: (field.original_column,) for field in SOURCE_FIELDS if field.keeps_original},
+    COUNTRY_FIELD.lower(): (COUNTRY_FROM_NUMBER,),
+    MESSAGE_COLUMN: (f"{MESSAGE_COLUMN}_original", *(column.name for column in REQUIREMENT_COLUMNS)),
+}
+"""The columns that say more about a source field's value and go wherever it goes."""
+
+_TOLD_OF_A_VERSION = (
+    *("query_type", "query_time", "query_time_ist"),
+    *(field.column for field in SOURCE_FIELDS),
+    *("extra", "fetched_at", "response_id", "content_hash"),
+)
+_BY_NAME = {column.name: column for column in LEAD_COLUMNS}
+
+VERSION_COLUMNS: tuple[Column, ...] = (
+    *(_BY_NAME[name] for name in ("account", "query_id", "lead_date")),
+    Column("version", pa.int32(), "Number of the content, from 1; one row per account, id and number", nullable=False),
+    Column("is_current", pa.bool_(), "Whether the table leads holds this content", nullable=False),
+    Column("source_api", TEXT, "API that gave this content: v2, v1 or push", nullable=False),
+    Column("first_seen_at", INSTANT, "When an answer first held this content: when it changed", nullable=False),
+    Column("last_seen_at", INSTANT, "When an answer last held this content", nullable=False),
+    Column("changed_columns", pa.list_(TEXT), "Columns that differ from the version before; empty for the first"),
+    *(_BY_NAME[name] for name in _TOLD_OF_A_VERSION),
+)
+"""One row per content of each lead that has had several; lead_date is the lead's current day."""
 
 QUARANTINE_COLUMNS: tuple[Column, ...] = (
     Column("account", TEXT, "Seller account that the record came to", nullable=False),

@@ -18,6 +18,7 @@ from leads_pipeline.storage.normalized_files import AnswerCounts, NormalizedFile
 
 _TOLD_ONE_BY_ONE = 7
 """Up to so many answers each have a line of their own in the run's log."""
+_NO_RECORDS = AnswerCounts(0, 0, 0, 0)
 
 
 class RecordsLostError(Exception):
@@ -29,7 +30,7 @@ class NormalizedAnswers:
     """What became of some answers; names and types are sorted."""
 
     answers: tuple[StoredAnswer, ...] = ()
-    counts: AnswerCounts = AnswerCounts(0, 0, 0, 0)
+    counts: AnswerCounts = _NO_RECORDS
     unknown_fields: tuple[str, ...] = ()
     unknown_query_types: tuple[str, ...] = ()
     unread_requirement_values: int = 0

@@ -166,6 +166,9 @@ def _common(table: pa.Table, other: pa.Table, key: str) -> pa.Table:
 def _differs(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.Array:
     """Return where the values differ; NULL equals NULL and nothing else."""
     left, right = one.combine_chunks(), other.combine_chunks()
+    if pa.types.is_nested(left.type):  # Arrow compares these as wholes only
+        pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
+        return pa.array([mine != theirs for mine, theirs in pairs], pa.bool_())
     return pc.or_(pc.fill_null(pc.not_equal(left, right), False), pc.xor(pc.is_null(left), pc.is_null(right)))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
+from leads_pipeline.leads.schema import QUARANTINE_ARROW_SCHEMA, VERSIONS
+from leads_pipeline.leads.versions import lead_versions
 from leads_pipeline.stages.replay_compare import DayDifference, RowDifference, bytes_of, compare_rows, window_day
 from leads_pipeline.storage.errors import without_values
 from leads_pipeline.storage.parquet import LeadFiles
@@ -19,11 +20,13 @@ from leads_pipeline.storage.quarantine_files import QuarantineFiles
 from leads_pipeline.storage.raw import ResponseName
 
 NOT_PUBLISHED = "not published yet"
+OTHER_VERSIONS = "other lead_versions"
 _PUBLISHING_SECONDS = 10.0  # a run that has just merged publishes a second later
 _POLL_SECONDS = 0.5
 
 _FOLLOWED = "SELECT path, sha256 FROM pipeline.followed_files WHERE account = ?"
 _LEADS_OF_DAY = "SELECT * FROM leads WHERE account = ? AND lead_date = ?"
+_VERSIONS_OF_DAY = "SELECT * FROM lead_versions WHERE account = ? AND lead_date = ? ORDER BY query_id, version"
 _QUARANTINE_OF_ANSWER = "SELECT * FROM pipeline.quarantine_seen WHERE account = ? AND response_id = ?"
 
 
@@ -92,13 +95,23 @@ def _followed(database: Path, files: FollowedFiles) -> dict[str, str]:
 def _compare(connection: duckdb.DuckDBPyConnection, files: FollowedFiles, name: str, rebuilt: Path) -> RowDifference:
     account = files.account
     if name in files.days:
-        day = files.days[name]
-        table = connection.sql(_LEADS_OF_DAY, params=[account, day]).to_arrow_table()
-        return compare_rows(_typed(table, LEADS_ARROW_SCHEMA), LeadFiles(rebuilt, account).read([day]), "query_id")
+        return _compare_leads(connection, account, files.days[name], rebuilt)
     response_id = files.answers[name]
     table = connection.sql(_QUARANTINE_OF_ANSWER, params=[account, response_id]).to_arrow_table()
     records = QuarantineFiles(rebuilt, account).read(rebuilt / name)
     return compare_rows(_typed(table, QUARANTINE_ARROW_SCHEMA), records, "response_position")
+
+
+def _compare_leads(connection: duckdb.DuckDBPyConnection, account: str, day: date, rebuilt: Path) -> RowDifference:
+    leads = LeadFiles(rebuilt, account).read([day])
+    versions = lead_versions(leads).sort_by([("query_id", "ascending"), ("version", "ascending")])
+    leads = leads.drop_columns([VERSIONS])
+    published = connection.sql(_LEADS_OF_DAY, params=[account, day]).to_arrow_table()
+    published_versions = connection.sql(_VERSIONS_OF_DAY, params=[account, day]).to_arrow_table()
+    difference = compare_rows(_typed(published, leads.schema), leads, "query_id")
+    if not _typed(published_versions, versions.schema).equals(versions):
+        difference += RowDifference(note=OTHER_VERSIONS)
+    return difference
 
 
 def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:

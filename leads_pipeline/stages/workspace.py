@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from leads_pipeline.days import utc_now
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # these import pyarrow, which `leads status` must not wait fo
     from leads_pipeline.storage.normalized_files import NormalizedFiles
     from leads_pipeline.storage.parquet import LeadFiles
     from leads_pipeline.storage.quarantine_files import QuarantineFiles
+
+_DAYS_AT_ONCE = 28
+"""The answers of so many days are in memory at once, however long the history is that coverage is asked for."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,12 @@ class Workspace:
 
     def coverage(self, account: str, days: Iterable[date], now: datetime) -> list[DayCoverage]:
         """Return what the account's stored answers prove of the days."""
-        wanted = sorted(set(days))
-        in_tables = {day for day in wanted if leads_file(self.settings.data_dir, account, day).is_file()}
-        return coverage_of(wanted, self.catalog.about(account, wanted), in_tables, now)
+        found: list[DayCoverage] = []
+        for _, near in groupby(sorted(set(days)), key=lambda day: day.toordinal() // _DAYS_AT_ONCE):
+            wanted = list(near)
+            in_tables = {day for day in wanted if leads_file(self.settings.data_dir, account, day).is_file()}
+            found += coverage_of(wanted, self.catalog.about(account, wanted), in_tables, now)
+        return found
 
     def longest_window(self, account: str) -> timedelta:
         """Return the widest window that the API takes from the account: 7 days, or 6 once it refused 7."""

@@ -2,7 +2,10 @@
 
 import glob
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -17,10 +20,18 @@ def make_private_folder(path: Path) -> None:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write the file so that a reader, or a crash at any moment, sees the old content or all of the new."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file (0600) that takes the path's place, synced, when the block ends; if it fails, nothing is left."""
     remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write_synced(temporary, data)
+        with _synced_file(temporary) as file:
+            yield file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -48,9 +59,15 @@ def _is_alive(process: int) -> bool:
 
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file (0600) and wait until its bytes are on the disk; not atomic by itself."""
+    with _synced_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _synced_file(path: Path) -> Iterator[BinaryIO]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())
 

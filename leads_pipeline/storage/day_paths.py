@@ -37,4 +37,5 @@ def leads_folder(data_dir: Path, account: str) -> Path:
 
 def leads_file(data_dir: Path, account: str, day: date) -> Path:
     """Return the path of the day's leads, which need not exist; a day whose file has no rows exists."""
-    return leads_folder(data_dir, account) / f"{DAY_PREFIX}{day.isoformat()}" / FILE_NAME
+    account_name, day_name = f"{_ACCOUNT_PREFIX}{safe_name(account)}", f"{DAY_PREFIX}{day.isoformat()}"
+    return Path(data_dir, "leads", account_name, day_name, FILE_NAME)  # one path, not five: a year has many

@@ -147,7 +147,8 @@ class LeadFiles:
         with without_values(f"looking for {len(query_ids)} query ids in {len(paths)} day files"):
             files = ds.dataset(paths, format="parquet", schema=pa.schema([FILE_SCHEMA.field("query_id")]))
             is_wanted = pc.field("query_id").isin(query_ids)
-            return take(files.scanner(columns=["__filename"], filter=is_wanted))
+            # Each file's metadata, once kept, takes more memory than its ids: 0.17 MiB a day, for all days.
+            return take(files.scanner(columns=["__filename"], filter=is_wanted, cache_metadata=False))
 
     def stage(self, day: date, table: pa.Table) -> None:
         """Write the day's next content beside its file, synced; readers do not see it before `commit`.

@@ -8,8 +8,8 @@ from filelock import FileLock, Timeout
 
 from leads_pipeline.storage.atomic import make_private_folder
 
-PROCESS_TAG = "leads/process"
-"""The run tag that names the process that a run is executed by."""
+PROCESS_TAG = ".dagster/leads_process"
+"""The run tag that names the process that executes a run; its prefix hides it in the UI, where it is of no use."""
 
 
 def _folder(state_dir: Path) -> Path:

@@ -17,8 +17,10 @@ import pyarrow as pa
 from leads_pipeline import __version__
 from leads_pipeline.days import utc_now
 from leads_pipeline.kill_points import reach
+from leads_pipeline.leads.versions import lead_versions
 from leads_pipeline.storage import store_sql as sql
 from leads_pipeline.storage.atomic import make_private_folder
+from leads_pipeline.storage.buyers import BuyerUpkeep
 from leads_pipeline.storage.day_paths import accounts_in
 from leads_pipeline.storage.errors import StorageError, without_values
 from leads_pipeline.storage.followed_files import (
@@ -40,18 +42,16 @@ from leads_pipeline.storage.parquet import (
     without_columns,
 )
 from leads_pipeline.storage.quarantine_files import read_quarantine_file
-from leads_pipeline.storage.tables import (
-    ALERTS,
-    API_CALLS,
-    COVERAGE,
-    CREATE_STATEMENTS,
-    SCHEMA_SHA256,
-)
+from leads_pipeline.storage.store_schema import CREATE_STATEMENTS, SCHEMA_SHA256
+from leads_pipeline.storage.tables import ALERTS, API_CALLS, COVERAGE
 
 log = logging.getLogger(__name__)
 
 COVERAGE_INPUT_SCHEMA = without_columns(COVERAGE.schema, ["leads"])
 """What the caller gives of coverage; the store counts the leads itself."""
+
+_THREADS = 1
+"""A refresh gains nothing from more; each connection would start them anew, and memory that they freed would stay."""
 
 _BLOATED_BLOCKS = 256  # 64 MiB; smaller files are not worth a rebuild
 _BLOAT = 3  # steady refreshes of random days level off at 1.8 (1M leads) to 2.7 times the used blocks (120k)
@@ -161,7 +161,7 @@ def _finish(connection: duckdb.DuckDBPyConnection, *, commit: bool) -> None:
 def _open_store(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the store, created if it is missing, and leave it checkpointed and closed, without a `.wal`."""
     is_new = not path.exists()
-    connection = duckdb.connect(config={"temp_directory": str(path.with_name("store.tmp"))})
+    connection = duckdb.connect(config={"temp_directory": str(path.with_name("store.tmp")), "threads": _THREADS})
     try:
         connection.execute(sql.ATTACH, [str(path.absolute())]).fetchall()
         path.chmod(0o600)
@@ -203,6 +203,12 @@ class _Refresh:
     changed: bool = False
     restamped: bool = False
     changed_days: set[AccountDay] = field(default_factory=set)
+    buyers: BuyerUpkeep = field(init=False)
+    is_new: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.buyers = BuyerUpkeep(self.connection)
+        self.is_new = self.connection.execute(sql.PUBLISHED_VERSION).fetchone() is None
 
     def follow(self, sources: Sources) -> None:
         coverage = conform(sources.coverage(), COVERAGE_INPUT_SCHEMA, "coverage")
@@ -225,6 +231,12 @@ class _Refresh:
         with merge_lock(self.data_dir, account):
             DayReplacement(LeadFiles(self.data_dir, account)).redo()
             self._follow_files("leads", account, lead_files(self.data_dir, account))
+        if self.is_new:
+            # Rows are updated four times as fast once committed. Whoever finds a store that died before it was first
+            # finished rebuilds it, for it says of no version that it is that one.
+            self.connection.execute("COMMIT").fetchall()
+            self.connection.execute("BEGIN").fetchall()
+        self.buyers.settle(account)
 
     def _follow_files(self, kind: Kind, account: str, listed: Iterable[FollowedFile]) -> bool:
         rows = self.connection.execute(sql.KNOWN_FILES, [kind, account]).fetchall()
@@ -256,7 +268,9 @@ class _Refresh:
         if file.lead_date is not None:
             what = f"the leads of {file.lead_date} ({file.account})"
             day = from_parquet(content.data, FILE_SCHEMA, what)
-            self._insert(sql.ADD_LEADS, with_partition(day, file.account, file.lead_date))
+            leads = with_partition(day, file.account, file.lead_date)
+            self._insert(sql.ADD_LEADS, self.buyers.day_enters(file.lead_date, leads))
+            self._insert(sql.ADD_LEAD_VERSIONS, lead_versions(leads))
             rows = day.num_rows
             self.changed_days.add(AccountDay(file.account, file.lead_date))
         else:
@@ -279,7 +293,9 @@ class _Refresh:
 
     def _drop(self, kind: Kind, account: str, name: str, day: date | None) -> None:
         if kind == "leads" and day is not None:
+            self.buyers.day_leaves(account, day)
             self.connection.execute(sql.DROP_LEADS, [account, day]).fetchall()
+            self.connection.execute(sql.DROP_LEAD_VERSIONS, [account, day]).fetchall()
             self.changed_days.add(AccountDay(account, day))
         else:
             self.connection.execute(sql.DROP_QUARANTINE_SEEN, [account, Path(name).stem]).fetchall()
@@ -309,15 +325,16 @@ class _Refresh:
             self.changed = True
 
     def _differs(self, statement: str, rows: pa.Table) -> bool:
-        self.connection.register("incoming", rows)
-        (differing,) = self.connection.execute(statement).fetchall()[0]
-        self.connection.unregister("incoming")
+        (differing,) = self._query(statement, rows)[0]
         return bool(differing)
 
     def _insert(self, statement: str, rows: pa.Table) -> None:
-        self.connection.register("incoming", rows)
-        self.connection.execute(statement).fetchall()
-        self.connection.unregister("incoming")
+        self._query(statement, rows)
+
+    def _query(self, statement: str, incoming: pa.Table) -> list[tuple[object, ...]]:
+        """Run a statement over the rows as `incoming`. A registered table would stay in memory until the commit."""
+        result = self.connection.from_arrow(incoming).query("incoming", statement)
+        return [] if result is None else result.fetchall()
 
 
 def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:

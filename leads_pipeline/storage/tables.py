@@ -1,19 +1,24 @@
 """The tables of the DuckDB file: columns, types and comments, and the statements that create them."""
 
-import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
 from leads_pipeline.leads.schema import (
     INSTANT,
     LEAD_COLUMNS,
+    QUANTITY,
     QUARANTINE_COLUMNS,
-    SCHEMA_VERSION,
     TEXT,
+    TEXTS_BY_LABEL,
+    VERSION_COLUMNS,
+    VERSIONS,
     Column,
     arrow_schema,
 )
+
+BUYER_ID = pa.uuid()  # a fixed width makes looking for buyers among millions of leads five times as fast as text does
 
 _SQL_TYPES: dict[pa.DataType, str] = {
     TEXT: "VARCHAR",
@@ -22,9 +27,13 @@ _SQL_TYPES: dict[pa.DataType, str] = {
     pa.date32(): "DATE",
     pa.int32(): "INTEGER",
     pa.int64(): "BIGINT",
+    pa.uint64(): "UBIGINT",
+    BUYER_ID: "UUID",
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
     pa.list_(TEXT): "VARCHAR[]",
+    QUANTITY: "DECIMAL(18, 3)",
+    TEXTS_BY_LABEL: "MAP(VARCHAR, VARCHAR)",
 }
 
 CALL_COLUMNS: tuple[Column, ...] = (
@@ -98,6 +107,51 @@ QUARANTINE_TABLE_COLUMNS: tuple[Column, ...] = (
     Column("response_id", TEXT, "Newest raw response that held it", nullable=False),
 )
 
+LEAD_BUYER_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "buyer_id",
+        BUYER_ID,
+        "Who asked, in the table buyers; NULL where neither a mobile nor an e-mail address tells",
+    ),
+    Column("is_repeat", pa.bool_(), "Whether the buyer had asked this account before; NULL without buyer_id"),
+)
+"""Columns of leads that depend on all days, so that no Parquet file has them."""
+
+BUYER_COLUMNS: tuple[Column, ...] = (
+    Column("account", TEXT, "Seller account that the buyer wrote to or called", nullable=False),
+    Column(
+        "buyer_id",
+        BUYER_ID,
+        "The buyer: leads of an account that share a mobile or an e-mail address, also through leads in between",
+        nullable=False,
+    ),
+    Column("name", TEXT, "Name in the newest lead that has one"),
+    Column("names", pa.list_(TEXT), "All names given, sorted", nullable=False),
+    Column("company", TEXT, "Company in the newest lead that has one"),
+    Column("companies", pa.list_(TEXT), "All companies given, sorted", nullable=False),
+    Column("mobiles", pa.list_(TEXT), "Mobiles by which the buyer is known, in E.164, sorted", nullable=False),
+    Column("emails", pa.list_(TEXT), "E-mail addresses by which the buyer is known, sorted", nullable=False),
+    Column("city", TEXT, "City in the newest lead that has one"),
+    Column("state", TEXT, "State beside that city; without any city the newest state"),
+    Column("country_iso", TEXT, "Country beside that city or state; without either the newest country"),
+    Column("enquiries", pa.int64(), "Leads of the buyer, of every type", nullable=False),
+    Column("web_enquiries", pa.int64(), "Leads of type W", nullable=False),
+    Column("buy_leads", pa.int64(), "Leads of type B", nullable=False),
+    Column("calls", pa.int64(), "Leads of type P", nullable=False),
+    Column("whatsapp_enquiries", pa.int64(), "Leads of type WA", nullable=False),
+    Column("catalogue_views", pa.int64(), "Leads of type BIZ", nullable=False),
+    Column("first_query_time", INSTANT, "When the buyer first asked", nullable=False),
+    Column("last_query_time", INSTANT, "When the buyer last asked", nullable=False),
+    Column("first_lead_date", pa.date32(), "The day in India on which the buyer first asked", nullable=False),
+    Column("last_lead_date", pa.date32(), "The day in India on which the buyer last asked", nullable=False),
+)
+
+BUYER_IDENTIFIER_COLUMNS: tuple[Column, ...] = (
+    Column("account", TEXT, "Seller account", nullable=False),
+    Column("key", pa.uint64(), "Hash of a mobile or an e-mail address", nullable=False),
+    Column("buyer_id", BUYER_ID, "The only buyer of the account that has it", nullable=False),
+)
+
 PUBLICATION_COLUMNS: tuple[Column, ...] = (
     Column("version", pa.int64(), "Number of this published version, rising", nullable=False),
     Column("published_at", INSTANT, "When this version was written", nullable=False),
@@ -124,6 +178,14 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def comment_statements(kind: Literal["TABLE", "VIEW"], name: str, comment: str, columns: dict[str, str]) -> list[str]:
+    """Return the SQL that puts the comments on a table or view and on its columns, one statement each."""
+    return [
+        f"COMMENT ON {kind} {name} IS {_quoted(comment)}",
+        *(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(said)}" for column, said in columns.items()),
+    ]
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of the DuckDB file."""
@@ -144,14 +206,24 @@ class Table:
             f"{column.name} {_SQL_TYPES[column.type]}{'' if column.nullable else ' NOT NULL'}"
             for column in self.columns
         )
+        comments = {column.name: column.comment for column in self.columns}
         return [
             f"CREATE TABLE {self.name} ({columns})",
-            f"COMMENT ON TABLE {self.name} IS {_quoted(self.comment)}",
-            *(f"COMMENT ON COLUMN {self.name}.{column.name} IS {_quoted(column.comment)}" for column in self.columns),
+            *comment_statements("TABLE", self.name, self.comment, comments),
         ]
 
 
-LEADS = Table("leads", "Leads, one row per account and IndiaMART's query id", LEAD_COLUMNS)
+LEADS = Table(
+    "leads",
+    "Leads, one row per account and IndiaMART's query id",
+    (*(column for column in LEAD_COLUMNS if column.name != VERSIONS), *LEAD_BUYER_COLUMNS),
+)
+LEAD_VERSIONS = Table(
+    "lead_versions",
+    "The contents of each lead whose content changed, one row per account, query id and version",
+    VERSION_COLUMNS,
+)
+BUYERS = Table("buyers", "People who asked, one row per account and person", BUYER_COLUMNS)
 QUARANTINE = Table(
     "quarantine", "Records that cannot be leads, one row per account and record", QUARANTINE_TABLE_COLUMNS
 )
@@ -162,18 +234,27 @@ PUBLICATION = Table("publication", "Which version of the database this is; one r
 FOLLOWED_FILES = Table(
     "pipeline.followed_files", "The program's notes: Parquet files that the tables follow", FOLLOWED_FILE_COLUMNS
 )
+BUYER_IDENTIFIERS = Table(
+    "pipeline.buyer_identifiers",
+    "The program's notes: which buyer a mobile or an e-mail address belongs to",
+    BUYER_IDENTIFIER_COLUMNS,
+)
 QUARANTINE_SEEN = Table(
     "pipeline.quarantine_seen",
     "The program's notes: quarantined records, one row per answer and position",
     QUARANTINE_COLUMNS,
 )
 
-TABLES = (LEADS, QUARANTINE, API_CALLS, COVERAGE, ALERTS, PUBLICATION, FOLLOWED_FILES, QUARANTINE_SEEN)
-
-CREATE_STATEMENTS = [
-    "CREATE SCHEMA pipeline",
-    *(statement for table in TABLES for statement in table.statements),
-]
-
-SCHEMA_SHA256 = hashlib.sha256(f"{SCHEMA_VERSION}\n{CREATE_STATEMENTS}".encode()).hexdigest()
-"""Changes with every table, column, type and comment, and with the leads' schema version."""
+TABLES = (
+    LEADS,
+    LEAD_VERSIONS,
+    BUYERS,
+    QUARANTINE,
+    API_CALLS,
+    COVERAGE,
+    ALERTS,
+    PUBLICATION,
+    FOLLOWED_FILES,
+    BUYER_IDENTIFIERS,
+    QUARANTINE_SEEN,
+)

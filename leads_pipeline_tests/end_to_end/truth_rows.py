@@ -6,7 +6,7 @@ Nothing of the program's own normalising is used, so that agreeing with it prove
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,12 @@ import zstandard
 
 from leads_pipeline.days import IST
 from leads_pipeline.fake_indiamart.truth import TrueLead
+from leads_pipeline_tests.end_to_end.truth_requirements import expected_requirements
 from leads_pipeline_tests.storage.children import ONE_THREAD
 
 Row = Mapping[str, Any]
 
 TEXT_FIELDS = (
-    "SENDER_NAME",
     "SUBJECT",
     "SENDER_COMPANY",
     "SENDER_ADDRESS",
@@ -34,13 +34,9 @@ TEXT_FIELDS = (
     "QUERY_MCAT_NAME",
 )
 PHONE_FIELDS = ("SENDER_MOBILE", "SENDER_MOBILE_ALT", "SENDER_PHONE", "SENDER_PHONE_ALT", "RECEIVER_MOBILE")
-PLAIN_FIELDS = (
-    "SENDER_EMAIL",
-    "SENDER_PINCODE",
-    "SENDER_COUNTRY_ISO",
-    "SENDER_EMAIL_ALT",
-    "RECEIVER_CATALOG",
-)
+EMAIL_FIELDS = ("SENDER_EMAIL", "SENDER_EMAIL_ALT")
+PLAIN_FIELDS = ("SENDER_PINCODE", "SENDER_COUNTRY_ISO", "RECEIVER_CATALOG")
+NO_NAMES = ("BUYER", "Buyer", "IndiaMART Buyer")
 FROM_THE_ANSWER = (
     "first_seen_at",
     "last_seen_at",
@@ -50,6 +46,8 @@ FROM_THE_ANSWER = (
     "response_position",
 )
 """Columns that tell which answer a lead came from and when: the answers on the disk decide them."""
+FROM_ALL_LEADS = ("buyer_id", "is_repeat")
+"""Columns that no file has: all leads of the account decide them."""
 
 
 def expected_row(lead: TrueLead, account: str) -> dict[str, object]:
@@ -69,6 +67,11 @@ def expected_row(lead: TrueLead, account: str) -> dict[str, object]:
     assert fields["QUERY_TIME"] == row["query_time_ist"].strftime("%Y-%m-%d %H:%M:%S")  # type: ignore[attr-defined]
     for name in PLAIN_FIELDS:
         row[name.lower()] = _trimmed(fields[name])
+    sender = _folded(fields["SENDER_NAME"])
+    _put(row, "SENDER_NAME", fields["SENDER_NAME"], None if sender in NO_NAMES else sender)
+    row["sender_country_from_number"] = None if fields["SENDER_COUNTRY_ISO"] is None else False
+    for name in EMAIL_FIELDS:
+        _put(row, name, fields[name], None if fields[name] is None else str(fields[name]).lower())
     for name in TEXT_FIELDS:
         _put(row, name, fields[name], _folded(fields[name]))
     for name in PHONE_FIELDS:
@@ -76,7 +79,7 @@ def expected_row(lead: TrueLead, account: str) -> dict[str, object]:
         _put(row, name, fields[name], _e164(fields[name], region))
     seconds = _seconds(fields["CALL_DURATION"])
     _put(row, "CALL_DURATION", fields["CALL_DURATION"], seconds)
-    return row
+    return row | expected_requirements(fields["QUERY_MESSAGE"])
 
 
 def _put(row: dict[str, object], name: str, given: str | None, value: str | int | None) -> None:
@@ -157,6 +160,7 @@ def assert_is_truth(database: Path, account: str, leads: Iterable[TrueLead]) -> 
     answers = Answer.read_all(database.parent, account)
     for row in rows:
         _assert_row(row, expected[str(row["query_id"])], answers)
+    _assert_buyers(rows)
     assert_layers_agree(database.parent)
 
 
@@ -173,7 +177,7 @@ def read_rows(database: Path, account: str) -> list[Row]:
 
 
 def _assert_row(row: Row, expected: Row, answers: Mapping[str, Answer]) -> None:
-    assert set(row) == {*expected, *FROM_THE_ANSWER}
+    assert set(row) == {*expected, *FROM_THE_ANSWER, *FROM_ALL_LEADS}
     wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
     assert not wrong, f"lead {row['query_id']} differs (found, expected): {wrong}"
     query_id = str(row["query_id"])
@@ -191,6 +195,37 @@ def _assert_row(row: Row, expected: Row, answers: Mapping[str, Answer]) -> None:
     }, f"lead {query_id}, which is in {len(seen)} answer(s)"
 
 
+def _assert_buyers(rows: Sequence[Row]) -> None:
+    """Leads say the same buyer where a chain of mobiles and e-mail addresses joins them, and only there."""
+    parent: dict[str, str] = {}
+
+    def root_of(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for row in rows:
+        for identifier in _identifiers(row):
+            parent[root_of(identifier)] = root_of(f"lead {row['query_id']}")
+    groups: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row["query_time"], row["query_id"])):
+        if _identifiers(row):
+            groups.setdefault(root_of(f"lead {row['query_id']}"), []).append(row)
+        else:
+            assert (row["buyer_id"], row["is_repeat"]) == (None, None)
+    buyers = [{row["buyer_id"] for row in group} for group in groups.values()]
+    assert all(len(one) == 1 for one in buyers)
+    assert len(set().union(*buyers)) == len(groups)
+    for group in groups.values():
+        assert [row["is_repeat"] for row in group] == [False] + [True] * (len(group) - 1)
+
+
+def _identifiers(row: Row) -> set[str]:
+    mobiles = {row["sender_mobile"], row["sender_mobile_alt"]} - {None}
+    emails = {row["sender_email"], row["sender_email_alt"]} - {None}
+    return {number for number in mobiles if not re.search(r"(\d)\1{7}$", number)} | emails
+
+
 _FILES = "read_parquet(?, hive_partitioning = true, hive_types = {'account': VARCHAR, 'lead_date': DATE})"
 
 
@@ -200,7 +235,8 @@ def assert_layers_agree(data_dir: Path) -> None:
         for name, path in (("published", data_dir / "leads.duckdb"), ("store", data_dir / "state" / "store.duckdb")):
             connection.execute(f"ATTACH '{path.resolve()}' AS {name} (READ_ONLY)").fetchall()
         described = connection.execute("DESCRIBE published.leads").fetchall()
-        select = f"SELECT {', '.join(column[0] for column in described)} FROM"
+        names = [column[0] for column in described if column[0] not in FROM_ALL_LEADS]
+        select = f"SELECT {', '.join(names)} FROM"
         order = "ORDER BY account, query_id, lead_date"
         published = connection.execute(f"{select} published.leads {order}").fetchall()
         assert connection.execute(f"{select} store.leads {order}").fetchall() == published

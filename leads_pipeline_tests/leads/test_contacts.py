@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leads_pipeline.leads.contacts import phone_regions, phones_to_e164
+from leads_pipeline.leads.contacts import (
+    clean_emails,
+    clean_names,
+    countries_of_numbers,
+    phone_regions,
+    phones_to_e164,
+)
 from leads_pipeline.leads.schema import TEXT
 from leads_pipeline_tests.leads.examples import only_lead, repeatable
 
@@ -20,8 +26,20 @@ near_the_pattern = st.builds(
         st.sampled_from(["", "+91-", "+91"]), st.sampled_from("0126789"), st.text("0189", min_size=9, max_size=9)
     ),
 )
+landlines = st.builds(
+    lambda number, place: f"0{number[:place]}{'-' * (place > 1)}{number[place:]}",
+    st.text("0123456789", min_size=9, max_size=12),
+    st.integers(1, 5),
+)
+abroad = st.builds(
+    "+{}-{}".format,
+    st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)) | st.integers(1, 999),
+    st.text("0123456789", min_size=3, max_size=14),
+)
 phones = (
     near_the_pattern
+    | landlines
+    | abroad
     | st.builds("".join, st.tuples(prefixes, mobiles | digits, suffixes))
     | st.text("+-() /.,;x0123456789९", max_size=16)
     | st.text(max_size=10)
@@ -82,3 +100,93 @@ def test_the_sellers_phone_is_read_in_india_wherever_the_buyer_is() -> None:
 def test_unknown_countries_are_read_as_india() -> None:
     codes = pa.array(["US", "gb", "UK", "India", None], TEXT)
     assert phone_regions(codes).to_pylist() == ["US", "GB", "IN", "IN", "IN"]
+
+
+@repeatable
+@given(st.lists(abroad, min_size=20, max_size=40))
+def test_a_missing_country_is_the_one_the_library_gives_for_the_number(written: list[str]) -> None:
+    e164 = phones_to_e164(pa.array(written, TEXT), pa.array(["IN"] * len(written), TEXT))
+    expected = [
+        None if number is None else phonenumbers.region_code_for_number(phonenumbers.parse(number))
+        for number in e164.to_pylist()
+    ]
+    found = countries_of_numbers(pa.nulls(len(written), TEXT), [e164])
+    assert found.to_pylist() == [None if country == "001" else country for country in expected]
+
+
+@pytest.mark.parametrize(
+    ("fields", "country", "from_number"),
+    [
+        ({"SENDER_MOBILE": "+94-784123456"}, "LK", True),
+        ({"SENDER_MOBILE": "9812300045"}, "IN", True),
+        ({"SENDER_MOBILE": "+61-", "SENDER_PHONE": "+44-2079460123"}, "GB", True),
+        ({"SENDER_MOBILE": "+94-784123456", "SENDER_MOBILE_ALT": "+91-9812300045"}, "LK", True),
+        ({"SENDER_MOBILE": "+94-784123456", "SENDER_COUNTRY_ISO": "IN"}, "IN", False),
+        ({"SENDER_MOBILE": "+1-9992000000"}, None, None),
+        ({"RECEIVER_MOBILE": "9830000187"}, None, None),
+    ],
+)
+def test_a_country_that_the_api_left_out_is_that_of_the_buyers_number(
+    fields: dict[str, str], country: str | None, from_number: bool | None
+) -> None:
+    lead = only_lead(**fields)
+    assert (lead["sender_country_iso"], lead["sender_country_from_number"]) == (country, from_number)
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("Asha.Rao+in@Buyer.Example", "asha.rao+in@buyer.example"),
+        ("o'neil_7@a-b.co.in", "o'neil_7@a-b.co.in"),
+        ("संपर्क@डाटामेल.भारत", "संपर्क@डाटामेल.भारत"),
+        (f"{'a' * 64}@buyer.example", f"{'a' * 64}@buyer.example"),
+        (f"{'a' * 65}@buyer.example", None),
+        (f"a@{'b.' * 125}example", None),
+        ("-", None),
+        ("asha", None),
+        ("asha@", None),
+        ("@buyer.example", None),
+        ("asha@buyer", None),
+        ("asha@buyer.", None),
+        ("asha@buyer.example.", None),
+        ("asha@buyer..example", None),
+        ("asha@-buyer.example", None),
+        ("asha@10.0.0.1", None),
+        ("as ha@buyer.example", None),
+        (".asha@buyer.example", None),
+        ("asha..rao@buyer.example", None),
+        ("asha@buyer.example, ravi@buyer.example", None),
+        ("Asha <asha@buyer.example>", None),
+        ("asha@buyer.example\n", None),
+        ("asha@@buyer.example", None),
+    ],
+)
+def test_an_address_is_lowered_and_what_is_no_address_is_null(written: str, address: str | None) -> None:
+    assert clean_emails(pa.array([written, None], TEXT)).to_pylist() == [address, None]
+
+
+def test_the_text_of_a_cleaned_address_is_kept() -> None:
+    lead = only_lead(SENDER_EMAIL=" Asha@Buyer.example", SENDER_EMAIL_ALT="asha at buyer")
+    assert (lead["sender_email"], lead["sender_email_original"]) == ("asha@buyer.example", " Asha@Buyer.example")
+    assert (lead["sender_email_alt"], lead["sender_email_alt_original"]) == (None, "asha at buyer")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("BUYER", None),
+        ("buyer", None),
+        ("IndiaMART  Buyer", None),
+        ("INDIAMART BUYER", None),
+        ("-", None),
+        (". .", None),
+        ("9812300045", None),
+        ("Buyer Singh", "Buyer Singh"),
+        ("A Buyer", "A Buyer"),
+        ("Null", "Null"),
+        ("आशा", "आशा"),
+        ("R", "R"),
+    ],
+)
+def test_a_placeholder_is_no_name(written: str, name: str | None) -> None:
+    assert clean_names(pa.array([written, None], TEXT)).to_pylist() == [name, None]

@@ -1,5 +1,7 @@
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -73,21 +75,49 @@ def test_any_order_repetition_and_batching_gives_the_same_table_as_merging_once(
 @given(answers)
 def test_the_winner_and_the_times_seen_are_those_of_a_plain_count(drawn: list[Answer]) -> None:
     frames = [leads_of(number, answer) for number, answer in enumerate(drawn)]
-    by_lead: dict[tuple[object, object], list[dict[str, object]]] = {}
+    by_lead: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
     for row in (row for frame in frames for row in rows_of(frame)):
         by_lead.setdefault((row["account"], row["query_id"]), []).append(row)
-    expected = [
-        {
-            **max(rows, key=lambda row: (row["fetched_at"], RANK[str(row["source_api"])], row["response_id"])),
-            "first_seen_at": min(row["fetched_at"] for row in rows),  # type: ignore[type-var]
-            "last_seen_at": max(row["fetched_at"] for row in rows),  # type: ignore[type-var]
-        }
-        for rows in by_lead.values()
-    ]
-    for row in expected:
-        row["first_seen_after_seconds"] = int((row["first_seen_at"] - row["query_time"]).total_seconds())  # type: ignore[operator]
-    expected.sort(key=lambda row: (row["query_time"], row["query_id"], row["account"]))
-    assert rows_of(merge_leads(frames[0], pd.concat([NO_LEADS, *frames[1:]]))) == expected
+    merged = rows_of(merge_leads(frames[0], pd.concat([NO_LEADS, *frames[1:]])))
+    versions = [row.pop("versions") for row in merged]
+    expected = sorted(map(plain_winner, by_lead.values()), key=lambda row: (row["query_time"], row["query_id"]))
+    assert sorted(merged, key=lambda row: (row["query_time"], row["query_id"], row["account"])) == merged
+    assert sorted(merged, key=str) == sorted(expected, key=str)
+    for row, told in zip(merged, versions, strict=True):
+        contents = plain_contents(by_lead[row["account"], row["query_id"]])
+        assert contents_of(told) == (contents if len(contents) > 1 else [])
+
+
+def plain_winner(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    by_precedence = sorted(rows, key=lambda row: (row["fetched_at"], RANK[row["source_api"]], row["response_id"]))
+    winner = dict(by_precedence[-1])
+    trusted = [row for row in by_precedence if row["source_api"] != "v1"]
+    if winner["source_api"] == "v1" and winner["subject"] is None and trusted:
+        winner["subject"] = trusted[-1]["subject"]
+    winner["first_seen_at"] = min(row["fetched_at"] for row in rows)
+    winner["last_seen_at"] = max(row["fetched_at"] for row in rows)
+    winner["first_seen_after_seconds"] = int((winner["first_seen_at"] - winner["query_time"]).total_seconds())
+    del winner["versions"]
+    return winner
+
+
+def plain_contents(rows: list[dict[str, Any]]) -> list[tuple[str, str, datetime, datetime]]:
+    times: dict[tuple[str, str], list[datetime]] = {}
+    for row in rows:
+        times.setdefault((row["source_api"], row["content_hash"]), []).append(row["fetched_at"])
+    return sorted((*content, min(seen), max(seen)) for content, seen in times.items())
+
+
+def contents_of(versions: str | None) -> list[tuple[str, str, datetime, datetime]]:
+    return sorted(
+        (
+            one["source_api"],
+            one["content_hash"],
+            datetime.fromisoformat(one["first_seen_at"]),
+            datetime.fromisoformat(one["last_seen_at"]),
+        )
+        for one in json.loads(versions or "[]")
+    )
 
 
 def test_a_lead_that_comes_back_with_another_day_and_content_is_one_row_with_its_first_time_kept() -> None:

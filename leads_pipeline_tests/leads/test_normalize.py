@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from hashlib import sha256
 
 import pytest
@@ -79,11 +80,16 @@ def test_a_web_enquiry_becomes_the_row_that_a_person_would_write() -> None:
         "sender_state": "Gujarat",
         "sender_pincode": "394116",
         "sender_country_iso": "IN",
+        "sender_country_from_number": False,
         "sender_phone": "+911202222222",
         "sender_phone_original": "0120-2222222",
         "query_product_name": "Industrial Sealant",
         "query_message": "I want a sealant.\n\nKindly quote.\nQuantity : 6\nUnit : piece",
         "query_message_original": ("I want a sealant.\r\rKindly quote.<br> Quantity :   6<br> Unit :\tpiece<BR />"),
+        "message_text": "I want a sealant.\n\nKindly quote.",
+        "quantity": Decimal(6),
+        "requirement_details": [("unit", "piece")],
+        "unread_requirement_values": 0,
         "query_mcat_name": "Adhesive",
         "receiver_catalog": "https://www.indiamart.com/seller-one/",
         "source_api": "v2",
@@ -108,7 +114,7 @@ def test_a_call_with_the_17_fields_of_2021_becomes_a_row_with_the_later_columns_
         RECEIVER_MOBILE="9830000187",
     )
     assert lead["query_type"] == "P"
-    assert lead["sender_name"] == "BUYER"
+    assert (lead["sender_name"], lead["sender_name_original"]) == (None, "BUYER")
     assert (lead["sender_mobile"], lead["sender_mobile_original"]) == (None, "+61-")
     assert (lead["call_duration"], lead["call_duration_original"]) == (314, None)
     assert (lead["receiver_mobile"], lead["receiver_mobile_original"]) == ("+919830000187", "9830000187")
@@ -117,16 +123,24 @@ def test_a_call_with_the_17_fields_of_2021_becomes_a_row_with_the_later_columns_
 
 @pytest.mark.parametrize("blank", ["", "   ", "\r\n\t", None, "null", "NULL", " null ", 0, 0.0, "0", " 0 "])
 def test_every_blank_form_is_null_in_every_kind_of_column(blank: object) -> None:
-    fields = ("SENDER_NAME", "SENDER_MOBILE", "SENDER_EMAIL", "CALL_DURATION", "SENDER_COUNTRY_ISO", "NEW_FIELD")
+    fields = ("SENDER_NAME", "SENDER_MOBILE", "SENDER_EMAIL", "CALL_DURATION", "SENDER_COUNTRY_ISO")
     lead = only_lead(**dict.fromkeys(fields, blank))
     named = [name for name in lead if name.upper().removesuffix("_ORIGINAL") in fields]
-    assert len(named) == 8
-    assert {lead[name] for name in [*named, "extra"]} == {None}
+    assert len(named) == 9
+    assert {lead[name] for name in named} == {None}
+
+
+@pytest.mark.parametrize(
+    ("value", "extra"), [(" ", None), ("null", None), (None, None), ("0", '{"NEW":"0"}'), (0, '{"NEW":0}')]
+)
+def test_a_zero_in_an_unknown_field_is_kept_but_changes_no_content(value: object, extra: str | None) -> None:
+    lead = only_lead(NEW=value)
+    assert (lead["extra"], lead["content_hash"]) == (extra, only_lead()["content_hash"])
 
 
 def test_words_that_only_look_blank_stay() -> None:
-    lead = only_lead(SENDER_NAME="Null", SENDER_CITY="00", SENDER_STATE="None", SENDER_EMAIL="-")
-    assert [lead[name] for name in ("sender_name", "sender_city", "sender_state", "sender_email")] == [
+    lead = only_lead(SENDER_NAME="Null", SENDER_CITY="00", SENDER_STATE="None", SUBJECT="-")
+    assert [lead[name] for name in ("sender_name", "sender_city", "sender_state", "subject")] == [
         "Null", "00", "None", "-",
     ]  # fmt: skip
 
@@ -145,7 +159,7 @@ def test_values_that_are_not_text_are_kept_as_text() -> None:
     )  # fmt: skip
     assert lead["sender_pincode"] == "394116"
     assert lead["sender_name"] == '["a",{"b":1}]'
-    assert lead["sender_email"] == "true"
+    assert (lead["sender_email"], lead["sender_email_original"]) == (None, "true")
     assert lead["subject"] == "1.5"
     assert (lead["call_duration"], lead["call_duration_original"]) == (42, None)
 
@@ -165,9 +179,11 @@ def test_unknown_fields_with_a_value_are_kept_in_extra_as_they_came() -> None:
         facts(),
     )
     lead = rows_of(answer.leads)[0]
-    assert lead["extra"] == ('{" SENDER_CITY ":"x ","A_LIST":[1,null,""],"ZONE":"उत्तर","sender_name":"other case"}')
+    assert lead["extra"] == (
+        '{" SENDER_CITY ":"x ","A_LIST":[1,null,""],"ZERO":0,"ZONE":"उत्तर","sender_name":"other case"}'
+    )
     assert (lead["sender_name"], lead["sender_city"]) == (None, None)
-    assert answer.unknown_fields == (" SENDER_CITY ", "A_LIST", "ZONE", "sender_name")
+    assert answer.unknown_fields == (" SENDER_CITY ", "A_LIST", "ZERO", "ZONE", "sender_name")
 
 
 @pytest.mark.parametrize(("given", "stored"), [("", None), (None, None), ("null", None), ("V ", "V"), ("0", "0")])

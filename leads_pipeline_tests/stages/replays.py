@@ -43,7 +43,7 @@ def record(query_id: str, at: datetime, **fields: object) -> dict[str, object]:
         "QUERY_TIME": f"{at:%Y-%m-%d %H:%M:%S}",
         "SENDER_NAME": SECRET,
         "SENDER_MOBILE": "+91-9812345678",
-        "QUERY_MESSAGE": "I want it.<br> Quantity :   6",
+        "QUERY_MESSAGE": "I want it.<br> Size :   5 mm<br> Quantity :   6",
         **fields,
     }
 
@@ -208,11 +208,12 @@ def run_killed(settings: Settings, kill_at: str) -> None:
 @contextmanager
 def other_rules() -> Iterator[None]:
     """Another version of the normaliser: texts in capitals, and the odd time in the history can be read."""
-    clean_text, ist_wall_clock = normalize.clean_text, normalize.ist_wall_clock
+    clean_text, clean_names, ist_wall_clock = normalize.clean_text, normalize.clean_names, normalize.ist_wall_clock
     odd, readable = HISTORY[0].records[-1]["QUERY_TIME"], f"{noon(2):%Y-%m-%d %H:%M:%S}"  # type: ignore[index,call-overload]
     normalize.clean_text = lambda texts: normalize.pc.utf8_upper(clean_text(texts))
+    normalize.clean_names = lambda texts: normalize.pc.utf8_upper(clean_names(texts))
     normalize.ist_wall_clock = lambda texts: ist_wall_clock(normalize.pc.replace_substring(texts, odd, readable))
     try:
         yield
     finally:
-        normalize.clean_text, normalize.ist_wall_clock = clean_text, ist_wall_clock
+        normalize.clean_text, normalize.clean_names, normalize.ist_wall_clock = clean_text, clean_names, ist_wall_clock

@@ -167,7 +167,7 @@ def test_other_rules_of_the_normaliser_reach_every_layer_and_the_check_names_col
         check = history.check()
         assert {one.layer for one in check.differences} == {"leads", "quarantine"}
         changed = {column for one in check.differences for column in one.rows.columns}
-        assert {"sender_name", "query_message", "sender_name_original"} <= changed
+        assert {"sender_name", "query_message", "sender_name_original", "requirement_details"} <= changed
         assert SECRET.lower() not in repr(check).lower()
         result = replay(history.workspace, ReplayRequest(ACCOUNT), lines.append)
     assert len(result.days_replaced) == 6

@@ -1,0 +1,169 @@
+"""Who of the leads' senders are one buyer: `buyers`, and `buyer_id` and `is_repeat` of each lead.
+
+Leads of one account that share a mobile or an e-mail address, first or second, are one buyer's; so are leads that
+are joined by a chain of such leads. All of it is a function of the leads that stand in the tables, whatever order
+they came in: a buyer's id follows from the lead that was first seen of it, so that a late lead of an older enquiry
+does not rename a buyer. It depends on all days, so it is in no Parquet file; the store works it out anew for the
+buyers that a refresh touches, and only for those.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
+from leads_pipeline.storage import buyers_sql as sql
+from leads_pipeline.storage.tables import LEADS
+
+_DECISIVE = (
+    *("query_id", "query_type", "query_time", "first_seen_at"),
+    *("sender_name", "sender_company", "sender_city", "sender_state", "sender_country_iso"),
+    *("sender_mobile", "sender_mobile_alt", "sender_email", "sender_email_alt"),
+)
+"""The columns of a lead on which its buyer, or what is told of the buyer, depends."""
+
+_MOST_HELD = 100_000
+"""Leads kept in memory until their buyers are settled. Updating rows of the same transaction costs far more."""
+
+_STATE_SCHEMA = pa.schema([("buyer_id", pa.string()), ("is_repeat", pa.bool_())])
+"""The columns of leads that buyers decide. UUIDs travel as text: Arrow can't cast between the two."""
+_OPEN_STATE = [pa.scalar(sql.OPEN, pa.string()), pa.scalar(None, pa.bool_())]
+_KNOWN_SCHEMA = pa.schema([*(LEADS_ARROW_SCHEMA.field(name) for name in _DECISIVE), *_STATE_SCHEMA])
+_HELD_SCHEMA = pa.schema([*(field for field in LEADS.schema if field.name not in _STATE_SCHEMA.names), *_STATE_SCHEMA])
+
+
+@dataclass
+class BuyerUpkeep:
+    """Keeps buyers in step with the leads during one refresh of the store, inside its transaction.
+
+    Before a day's rows are deleted, `day_leaves`; before a day's rows are inserted, `day_enters`; after all days
+    of an account, `settle`.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    _left: dict[date, pa.Table] = field(default_factory=dict)
+    _gone: list[pa.Table] = field(default_factory=list)
+    _held: list[pa.Table] = field(default_factory=list)
+    _are_open: bool = False
+
+    def day_leaves(self, account: str, day: date) -> None:
+        """Remember what the day's leads say of buyers; they are about to be deleted."""
+        columns = ", ".join(_KNOWN_SCHEMA.names)
+        statement = f"SELECT {columns} FROM leads WHERE account = ? AND lead_date = ?"  # noqa: S608 - constants
+        self._left[day] = self.connection.sql(statement, params=[account, day]).to_arrow_table().cast(_KNOWN_SCHEMA)
+
+    def day_enters(self, day: date, rows: pa.Table) -> pa.Table:
+        """Return those of the day's rows that are to be inserted now, with buyer_id and is_repeat.
+
+        Leads that are new or changed are kept until their buyer is settled, which inserts them; when they are very
+        many, they are returned with an open buyer.
+        """
+        before = self._left.pop(day, None)
+        if before is None or not before.num_rows:
+            return self._hold(rows)
+        place = pc.index_in(rows["query_id"].combine_chunks(), value_set=before["query_id"].combine_chunks())
+        known = before.take(place)
+        is_same = pc.is_valid(place)
+        for name in _DECISIVE:
+            is_same = pc.and_(is_same, _equal(known[name], rows[name]))
+        is_gone = np.ones(before.num_rows, dtype=bool)
+        is_gone[place.filter(is_same).to_numpy()] = False
+        self._gone.append(before.filter(is_gone))
+        known = known.select(_STATE_SCHEMA.names).filter(is_same)
+        same = _with_state(rows.filter(is_same), known["buyer_id"], known["is_repeat"])
+        return pa.concat_tables([same, self._hold(rows.filter(pc.invert(is_same)))])
+
+    def settle(self, account: str) -> None:
+        """Settle the buyers of the account's leads that are new, changed or gone, and of whom they share with."""
+        gone = pa.concat_tables([_KNOWN_SCHEMA.empty_table(), *self._gone, *self._left.values()])
+        held = pa.concat_tables([_HELD_SCHEMA.empty_table(), *self._held])
+        held = held.append_column("place", pa.array(range(-held.num_rows, 0), pa.int64()))
+        if self._are_open or gone.num_rows or held.num_rows:
+            self.connection.register("gone", gone)
+            self.connection.register("held", held)
+            self._settle(account)
+            self.connection.unregister("gone")
+            self.connection.unregister("held")
+        self._left, self._gone, self._held, self._are_open = {}, [], [], False
+
+    def _hold(self, rows: pa.Table) -> pa.Table:
+        """Keep the rows for later, and return none; or return them all, open, where too many are kept already."""
+        rows = _with_state(rows, *(pa.repeat(value, rows.num_rows) for value in _OPEN_STATE))
+        if sum(held.num_rows for held in self._held) + rows.num_rows > _MOST_HELD:
+            self._are_open = True
+            return rows
+        self._held.append(rows.select(_HELD_SCHEMA.names).cast(_HELD_SCHEMA))
+        return rows.slice(0, 0)
+
+    def _settle(self, account: str) -> None:
+        self._run(sql.MAKE_FRESH, account)
+        self._run(sql.MAKE_TOUCHED, account)
+        self._run(sql.MAKE_RECALLED, account)
+        self._run(sql.MAKE_SCOPE)
+        self._run(sql.MAKE_LEAD_KEY)
+        self._run(sql.MAKE_FIRST_LEAD)
+        self.connection.register("joined", self._joined())
+        self._run(sql.MAKE_SETTLED, account)
+        self.connection.unregister("joined")
+        self._run(sql.MAKE_ASKED, account)
+        self._run(sql.MAKE_SAID)
+        self._run(sql.CLEAR_BUYERS)
+        self._run(sql.ADD_BUYERS, account)
+        self._run(sql.SET_BUYERS)
+        self._run(sql.ADD_HELD)
+        self._run(sql.MAKE_STANDING, account)
+        self._run(sql.CLEAR_IDENTIFIERS)
+        self._run(sql.ADD_IDENTIFIERS, account)
+        self._run(sql.DROP_TEMPORARY)
+
+    def _joined(self) -> pa.Table:
+        """Return for each lead in scope the lead of the same buyer that was seen first, and whether it is a repeat."""
+        enquiry = self._numbers(sql.ENQUIRIES)["enquiry"]
+        shared = self._numbers(sql.SHARED)
+        first_lead = smallest_connected(enquiry.size, shared["one"], shared["other"])
+        first_enquiry = np.full(enquiry.size, np.iinfo(np.int64).max)
+        np.minimum.at(first_enquiry, first_lead, enquiry)
+        is_repeat = enquiry != first_enquiry[first_lead]
+        return pa.table({"lead": np.arange(enquiry.size), "first_lead": first_lead, "is_repeat": is_repeat})
+
+    def _numbers(self, statement: str) -> dict[str, npt.NDArray[np.int64]]:
+        return {name: values.astype(np.int64) for name, values in self.connection.sql(statement).fetchnumpy().items()}
+
+    def _run(self, statement: str, *values: str) -> None:
+        self.connection.execute(statement, values).fetchall()
+
+
+def _with_state(rows: pa.Table, *columns: pa.Array) -> pa.Table:
+    for column, values in zip(_STATE_SCHEMA, columns, strict=True):
+        rows = rows.append_column(column, values)
+    return rows
+
+
+def smallest_connected(nodes: int, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each of the nodes 0, 1, ... the smallest that the edges connect it with, itself included.
+
+    Each round hangs every tree below the smallest tree beside it and flattens the trees, so that even a long chain
+    takes few rounds.
+    """
+    root = np.arange(nodes)
+    while one.size:
+        one, other = root[one], root[other]
+        lower = np.minimum(one, other)
+        np.minimum.at(root, one, lower)
+        np.minimum.at(root, other, lower)
+        while not np.array_equal(root, flatter := root[root]):
+            root = flatter
+        is_open = root[one] != root[other]
+        one, other = one[is_open], other[is_open]
+    return root
+
+
+def _equal(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.Array:
+    """Return where the values are equal; NULL equals NULL."""
+    left, right = one.combine_chunks(), other.combine_chunks()
+    return pc.or_(pc.fill_null(pc.equal(left, right), False), pc.and_(pc.is_null(left), pc.is_null(right)))
