@@ -7,9 +7,10 @@ import dagster as dg
 from leads_pipeline.alert_sensors import build_alert_sensors
 from leads_pipeline.assets import build_account_assets
 from leads_pipeline.assets.freshness import freshness_policy
+from leads_pipeline.assets.leads_report import build_leads_report
 from leads_pipeline.checks import build_account_checks
-from leads_pipeline.jobs import build_pull_job, replay_job
-from leads_pipeline.schedules import build_schedules
+from leads_pipeline.jobs import build_pull_job, build_report_job, replay_job
+from leads_pipeline.schedules import build_report_schedule, build_schedules
 from leads_pipeline.sensors import build_gap_sensor
 from leads_pipeline.settings import Settings, load_settings
 from leads_pipeline.stages.workspace import Workspace
@@ -18,8 +19,8 @@ from leads_pipeline.stages.workspace import Workspace
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the definitions of an installation, over one workspace.
 
-    Per account: four assets with their checks, a job, two schedules and a gap sensor; for all the replay
-    and the sensors that alert people.
+    Per account: four assets with their checks, a job, two schedules and a gap sensor; for all the replay,
+    the report with its schedule, and the sensors that alert people.
     """
     workspace = Workspace(settings)
     workspace.prepare()
@@ -32,13 +33,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 for account in settings.accounts
                 for asset in build_account_assets(account, start, freshness_policy(account, settings))
             ]
+            + [build_leads_report(settings.accounts)]
         )
+    report_job = build_report_job()
     jobs = [(account, build_pull_job(account)) for account in settings.accounts]
     return dg.Definitions(
         assets=assets,
         asset_checks=[check for account in settings.accounts for check in build_account_checks(account)],
-        jobs=[*(job for _, job in jobs), replay_job],
-        schedules=[schedule for account, job in jobs for schedule in build_schedules(account, job, workspace)],
+        jobs=[*(job for _, job in jobs), replay_job, report_job],
+        schedules=[
+            *(schedule for account, job in jobs for schedule in build_schedules(account, job, workspace)),
+            build_report_schedule(report_job, workspace),
+        ],
         sensors=[
             *(build_gap_sensor(account, job, workspace) for account, job in jobs),
             *build_alert_sensors(workspace),

@@ -1,4 +1,4 @@
-"""Schedules: every night the last complete days, through the day today. They ask again whatever coverage says."""
+"""Schedules: every night the last complete days, through the day today, whatever coverage says; and the report."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -11,9 +11,12 @@ from leads_pipeline.run_queue import end_dead_runs, unfinished_runs
 from leads_pipeline.settings import DEMO_ACCOUNT, MINUTES_PER_DAY, Account, Settings
 from leads_pipeline.stages.pull import SCHEDULE_PRIORITY
 from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.stages.write_report import unreported_version, why_not_drawn
 
 DAILY_CRON = "20 0 * * *"
 """00:20 in India: late enough for yesterday to be over by any clock, early enough for people's morning."""
+REPORT_CRON = "40 * * * *"
+"""Every hour, soon after the nightly pull's end: at most 24 reports a day, whatever is published."""
 _MINUTES_PER_HOUR = 60
 
 
@@ -82,13 +85,42 @@ def _intraday(account: Account, job: dg.JobDefinition, workspace: Workspace) -> 
     return intraday
 
 
+def build_report_schedule(job: dg.JobDefinition, workspace: Workspace) -> dg.ScheduleDefinition:
+    """Return the schedule that writes the report if anything was published since."""
+    name, settings = "report_hourly", workspace.settings
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=REPORT_CRON,
+        execution_timezone=IST.key,
+        default_status=_status(on=settings.schedules_on),
+        description="Writes data/reports/leads_report.html if anything was published since it was last written.",
+    )
+    def report_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        problem = why_not_drawn()
+        if problem:
+            return dg.SkipReason(problem)
+        if unreported_version(settings) is None:
+            return dg.SkipReason("Nothing was published since the report was written.")
+        earlier = unfinished_runs(context.instance, {"dagster/schedule_name": name})
+        if earlier:
+            return dg.SkipReason(f"Run {earlier[0].run_id[:8]} of this schedule is queued or running still.")
+        return dg.RunRequest()
+
+    return report_hourly
+
+
 def default_schedule_status(account: Account, settings: Settings) -> dg.DefaultScheduleStatus:
     """Return whether the schedule runs without being switched on in the UI.
 
     The demo's never do: its IndiaMART answers only while `leads demo` or `leads ui --demo` runs, so they would only
     fail. They are there to be looked at and tried out.
     """
-    on = settings.schedules_on and account.name != DEMO_ACCOUNT
+    return _status(on=settings.schedules_on and account.name != DEMO_ACCOUNT)
+
+
+def _status(*, on: bool) -> dg.DefaultScheduleStatus:
     return dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
 
 

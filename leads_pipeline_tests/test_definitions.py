@@ -17,7 +17,7 @@ from leads_pipeline.cli.instance import open_instance
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.definitions import build_definitions
 from leads_pipeline.indiamart.windows import MAX_WINDOW
-from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.jobs import REPORT_JOB, pull_job_name
 from leads_pipeline.settings import Settings, load_settings
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline_tests.assets.installations import STAGES
@@ -25,6 +25,7 @@ from leads_pipeline_tests.support import make_settings
 
 ROOT = Path(__file__).parents[1]
 UPSTREAM = dict(zip(STAGES[1:], STAGES, strict=False))
+REPORT = dg.AssetKey("leads_report")
 PATH_SETTINGS = ("storage", "local_artifact_storage", "compute_logs")
 
 
@@ -58,7 +59,8 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 
 
 def assets_of(definitions: dg.Definitions) -> dict[tuple[str, ...], dg.AssetsDefinition]:
-    keys = definitions.resolve_asset_graph().get_all_asset_keys()
+    """Return the accounts' chains; the report is no part of them."""
+    keys = definitions.resolve_asset_graph().get_all_asset_keys() - {REPORT}
     return {tuple(key.path): definitions.resolve_assets_def(key) for key in keys}
 
 
@@ -91,6 +93,16 @@ def test_all_assets_share_one_partitions_definition_and_one_policy(definitions: 
     assert [asset.partitions_def for asset in assets] == [first] * len(assets)
     assert {asset.backfill_policy for asset in assets} == {dg.BackfillPolicy.multi_run(MAX_WINDOW.days)}
     assert MAX_WINDOW.days == 7
+
+
+def test_the_report_follows_every_database_outside_the_chain_and_the_accounts_jobs(definitions: dg.Definitions) -> None:
+    """A year's backfill would write it 53 times, and one without days in the chain would break the backfill."""
+    report = definitions.resolve_assets_def(REPORT)
+
+    assert report.partitions_def is None
+    assert {*report.asset_deps[REPORT]} == {dg.AssetKey([name, "leads_database"]) for name in ("acme", "bharat")}
+    for job, expected in ((REPORT_JOB, {REPORT}), (pull_job_name("acme"), {dg.AssetKey(["acme", s]) for s in STAGES})):
+        assert definitions.resolve_job_def(job).asset_layer.selected_asset_keys == expected
 
 
 def test_only_the_asset_that_calls_has_a_pool_and_each_account_its_own(definitions: dg.Definitions) -> None:
@@ -214,7 +226,10 @@ def plain_job() -> None:
     """A job that does nothing."""
 
 
-def test_a_bare_dagster_loads_the_workspace_and_keeps_its_storage_under_data(untouched: Path) -> None:
+def test_a_bare_dagster_loads_the_workspace_without_matplotlib_and_keeps_its_storage_under_data(
+    untouched: Path,
+) -> None:
+    (untouched / "matplotlib.py").write_text("raise ImportError('loading must not need it')")
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, "-m", "dagster", "definitions", "validate"],

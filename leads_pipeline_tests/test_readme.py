@@ -1,14 +1,24 @@
 """The README tells what the program does: what can be derived from the program is held equal to it here."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import duckdb
+import pytest
 
 from leads_pipeline.cli import app
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.settings import setting_names
+from leads_pipeline.storage.tables import TABLES
+from leads_pipeline.storage.views import VIEWS
+from leads_pipeline_tests.end_to_end.runs import folder_in_memory
+from leads_pipeline_tests.published_demo import publish_demo
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = "".join(re.findall(r"```sql\n(.+?)```", README, re.DOTALL)).strip().removesuffix(";").split(";\n\n")
+QUERIES = [*EXAMPLES, *re.findall(r'leads query "(select [^"]+)"', README)]
 
 
 def outcome_table() -> str:
@@ -44,3 +54,25 @@ def test_every_outcome_has_words_for_people() -> None:
     for outcome in Outcome:
         assert outcome.rule.sentence.endswith("."), outcome
         assert "error code" not in outcome.rule.sentence.lower(), outcome
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[duckdb.DuckDBPyConnection]:
+    with folder_in_memory() as folder, duckdb.connect(str(publish_demo(folder).path), read_only=True) as connection:
+        yield connection
+
+
+def test_the_readme_has_queries_and_each_example_says_what_it_answers() -> None:
+    assert len(QUERIES) >= 10
+    assert all(example.startswith("-- ") for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_each_query_in_the_readme_brings_rows_of_the_demo(demo: duckdb.DuckDBPyConnection, query: str) -> None:
+    assert demo.execute(query).fetchall() != []
+
+
+def test_every_table_and_view_is_in_the_readme() -> None:
+    told = set(re.findall(r"`([a-z_]+)`", README.partition("## Querying")[2].partition("```sql")[0]))
+
+    assert told >= {table.name for table in TABLES if "." not in table.name} | {view.name for view in VIEWS}

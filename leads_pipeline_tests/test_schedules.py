@@ -15,9 +15,11 @@ from dagster._utils.schedules import schedule_execution_time_iterator  # what th
 from leads_pipeline.days import IST, ONE_DAY, utc_now
 from leads_pipeline.definitions import build_definitions
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
+from leads_pipeline.jobs import REPORT_JOB
 from leads_pipeline.schedules import intraday_crons
 from leads_pipeline.settings import DEMO_ACCOUNT, Settings, SettingsError, load_settings
 from leads_pipeline.stages.pull import SCHEDULE_PRIORITY, Pulled, PullLater, PullRequest, pull
+from leads_pipeline.stages.write_report import report_path
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline_tests.queued_runs import queued_run, run_here
 from leads_pipeline_tests.support import KEY, complete_days, ist, make_settings, make_workspace, pull_to_the_end
@@ -174,6 +176,7 @@ def test_schedules_and_sensors_are_off_until_a_person_or_a_setting_turns_them_on
         ("indiamart_daily", "indiamart_intraday", "indiamart_gaps"), expected
     )
     assert {status for name, status in statuses.items() if name.startswith("demo_")} == {"STOPPED"}
+    assert statuses["report_hourly"] == expected
 
 
 def test_the_run_of_a_schedule_is_one_call_though_its_days_are_complete(
@@ -218,6 +221,42 @@ def test_the_call_of_a_schedule_goes_ahead_of_a_backfill_that_waits_already(tmp_
 
     assert [call.start.date() for call in server.calls] == [first[0], daily[0], backfill[0]]
     assert not server.refused_calls
+
+
+def test_the_report_is_written_once_for_each_time_that_something_was_published(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def says() -> str:
+        said = tick(settings, instance, "2026-11-30 10:40:00", "report_hourly")
+        return "a run" if isinstance(said, dg.RunRequest) else str(said.skip_message)
+
+    nothing_new = "Nothing was published since the report was written."
+    make_workspace(settings)
+    assert says() == nothing_new
+
+    publish_version(settings, 1)
+    assert says() == "a run"
+    job = build_definitions(settings).resolve_job_def(REPORT_JOB)
+    earlier = queued_run(instance, job, {"dagster/schedule_name": "report_hourly"})
+    assert earlier.run_id[:8] in says()
+    instance.report_run_canceled(earlier)
+
+    report = report_path(settings)
+    report.parent.mkdir()
+    report.write_text('<meta name="leads-database-version" content="1">')
+    assert says() == nothing_new
+
+    publish_version(settings, 2)
+    assert says() == "a run"
+    monkeypatch.setattr("leads_pipeline.stages.write_report.find_spec", lambda _: None)
+    assert "pip install -c constraints.txt '.[report]'" in says()
+
+
+def publish_version(settings: Settings, version: int) -> None:
+    (settings.data_dir / "published").mkdir(exist_ok=True)
+    (settings.data_dir / "published" / f"{version}.duckdb").touch()
+    settings.database.unlink(missing_ok=True)
+    settings.database.symlink_to(f"published/{version}.duckdb")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The DAG: four assets per account, one file per stage, thin over `leads_pipeline.stages`."""
+"""The DAG: four assets per account and one report, one file per stage, thin over `leads_pipeline.stages`."""
 
 from datetime import date
 

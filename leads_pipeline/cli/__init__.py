@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -120,13 +121,78 @@ def query(
     as_json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Query the published tables, read-only: leads, quarantine, api_calls, coverage.
+    """Query the published tables and views, read-only; `leads tables` lists them.
 
     Times are shown as the clock in India shows them.
     """
     from leads_pipeline.cli.query import run_query
 
     run_query(sql, as_json=as_json, as_csv=csv)
+
+
+@app.command()
+def tables(
+    name: Annotated[str | None, typer.Argument(help="A table or view, to see its columns.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the published tables and views with their rows and what they hold, or the columns of one of them."""
+    from leads_pipeline.cli.tables import show_tables
+
+    show_tables(name, as_json=as_json)
+
+
+@app.command()
+def export(
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India. Default: a week.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="Last day, included. Default: yesterday.")
+    ] = None,
+    format_name: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="csv, parquet, or json (one object per line).")
+    ] = "csv",
+    masked: Annotated[bool, typer.Option("--masked", help="Leave out all personal data (view leads_masked).")] = False,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write; - for standard output (csv and json)."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Account. Default: every account.")] = None,
+) -> None:
+    """Write the leads of some days into a file for other programs, by default the last 7 complete days as CSV.
+
+    The file is written for you alone, whole or not at all, into this folder unless --output says where. Values are
+    exactly those of the table, also texts that begin with = or +: in a spreadsheet import all columns as text.
+    """
+    from leads_pipeline.cli.export import run_export
+
+    run_export(first, last, format_name, account=account, masked=masked, output=output, overwrite=overwrite)
+
+
+@app.command()
+def report(
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India. Default: a year.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="Last day, included. Default: the newest.")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Account. Default: every account.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: in data/reports.")
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Also open it in the browser.")] = False,
+) -> None:
+    """Write a report of the published leads as one HTML file with plots, and print where it is.
+
+    Leads per day, kinds, hours, products, places, repeat buyers, lateness, and the state of the data. The file needs
+    no network, fits a phone, and holds no personal data.
+    """
+    from leads_pipeline.cli.report import run_report
+
+    run_report(account, first, last, output, open_it=open_it)
 
 
 @app.command()

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
+from leads_pipeline.cli.day_range import day_range
 from leads_pipeline.cli.errors import FAILED, NEEDS_A_PERSON, USAGE, CommandError
 from leads_pipeline.cli.instance import open_instance
-from leads_pipeline.days import IST, ONE_DAY, contiguous_ranges, day_end, day_of, days_between, utc_now
+from leads_pipeline.days import IST, contiguous_ranges, day_end, days_between, utc_now
 from leads_pipeline.definitions import build_definitions
 from leads_pipeline.indiamart.call_slot import CallSlots, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Actor, Outcome
@@ -63,26 +64,12 @@ def run_pull(account_name: str, first: str | None, last: str | None, *, again: b
     """Pull the days (by default the last 7 complete ones), printing what will be done and how it goes."""
     settings = load_settings()
     account = settings.account(account_name)
-    days = days_between(*_checked_days(first, last))
+    days = days_between(*day_range(first, last, "Nothing was asked."))
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if dry_run:
         show_plan(settings, account, days, again=again)
     else:
         pull_days(settings, account, days, again=again, console=console)
-
-
-def _checked_days(first: str | None, last: str | None) -> tuple[date, date]:
-    yesterday = day_of(utc_now()) - ONE_DAY
-    try:
-        end = date.fromisoformat(last) if last else yesterday
-        start = date.fromisoformat(first) if first else end - timedelta(days=6)
-    except ValueError:
-        raise CommandError(
-            f"--from {first} --to {last}: a day is written YYYY-MM-DD, for example {yesterday}.", USAGE
-        ) from None
-    if end < start:
-        raise CommandError(f"--to {end} is before --from {start}. Nothing was asked.", USAGE)
-    return start, end
 
 
 def pull_days(settings: Settings, account: Account, days: Sequence[date], *, again: bool, console: Console) -> None:

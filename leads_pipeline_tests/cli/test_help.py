@@ -7,9 +7,9 @@ import pytest
 from leads_pipeline import __version__
 from leads_pipeline_tests.cli.installation import Installation
 
-COMMANDS = ["demo", "pull", "status", "query", "ui", "fake-api", "doctor"]
+COMMANDS = ["demo", "pull", "status", "query", "tables", "export", "report", "ui", "fake-api", "doctor"]
 PROGRAM = "from leads_pipeline.cli import main; main()"
-SLOW = {"dagster", "pandas", "pyarrow", "duckdb", "numpy", "requests", "pydantic", "rich.table"}
+SLOW = {"dagster", "pandas", "pyarrow", "duckdb", "numpy", "requests", "pydantic", "matplotlib", "rich.table"}
 
 
 def test_the_help_names_every_command_and_the_first_steps(installation: Installation) -> None:
