@@ -11,17 +11,17 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
+from leads_pipeline.alerts.causes import REPLAY_FAILED, RUN_FAILED
 from leads_pipeline.alerts.channels import open_channels
 from leads_pipeline.alerts.desk import AlertDesk, RunReport, in_words
 from leads_pipeline.alerts.events import RunFailure, RunSuccess
 from leads_pipeline.alerts.few_leads import MOST_WEEKS
 from leads_pipeline.alerts.silence import SilenceFacts
-from leads_pipeline.assets.partitions import ACCOUNT_TAG
 from leads_pipeline.checks import first_day_due
 from leads_pipeline.days import days_between, utc_now
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import first_day_in_reach
-from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.jobs import REPLAY_JOB, accounts_of
 from leads_pipeline.run_queue import days_in_progress, days_of_tags
 from leads_pipeline.settings import DEMO_ACCOUNT, Account
 from leads_pipeline.stages.gaps import last_day_over
@@ -37,8 +37,16 @@ _RUNS_PER_READ = 200
 _OUR_ERRORS = "leads_pipeline."
 _PROCESS_ENDED = (
     "A run's process ended without finishing it, and it is not started again by itself. Look whether the machine was "
-    "restarted or ran out of memory, then pull its days again: nothing that was fetched is lost."
+    "restarted or ran out of memory."
 )
+_WHAT_NEXT = {
+    RUN_FAILED: "Once the reason is gone, re-execute it from the failure or pull its days again.",
+    REPLAY_FAILED: (
+        "Once the reason is gone, run the job `replay` for the account again; a `check` that finds no difference "
+        "ends this alert too."
+    ),
+}
+_NOTHING_LOST = "Nothing that was fetched is lost."
 _NOT_LACKING = frozenset({DayState.COMPLETE, DayState.OUT_OF_REACH, DayState.NOT_YET_AVAILABLE})
 
 
@@ -79,8 +87,8 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Reads finished runs and alerts people of those that failed for good, once per cause. A run that failed "
-            "of IndiaMART's answer adds to the alert about that answer."
+            "Reads finished runs, replays too, and alerts people of those that failed for good, once per cause. A run "
+            "that failed of IndiaMART's answer adds to the alert about that answer."
         ),
     )
     def run_failure_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -155,9 +163,14 @@ def _events(
     instance: dg.DagsterInstance, record: dg.RunRecord, accounts: Iterable[str]
 ) -> Iterator[RunFailure | RunSuccess]:
     run, ended_at = record.dagster_run, _ended_at(record)
-    concerned = [account for account in accounts if _concerns(run, account)]
+    is_replay = run.job_name == REPLAY_JOB
+    kind_name = REPLAY_FAILED if is_replay else RUN_FAILED
+    of_run = accounts_of(run)
+    if of_run is None:
+        of_run = frozenset(accounts if is_replay else ())
+    concerned = [account for account in accounts if account in of_run]
     if run.is_success:
-        yield from (RunSuccess(account, ended_at) for account in concerned)
+        yield from (RunSuccess(account, ended_at, kind_name) for account in concerned)
         return
     failed_steps = {
         entry.step_key or "": entry.dagster_event
@@ -172,15 +185,17 @@ def _events(
             ended_at,
             None,
             "the process ended",
-            _PROCESS_ENDED,
+            f"{_PROCESS_ENDED} {_WHAT_NEXT[kind_name]} {_NOTHING_LOST}",
             min(days, default=None),
             max(days, default=None),
+            kind_name,
         )
         if not failed_steps:
             yield died
+        prefix = "" if is_replay else f"{account}__"  # a replay's one step is of all its accounts
         for key, event in failed_steps.items():
-            if key.startswith(f"{account}__"):
-                yield _of_step(died, key.removeprefix(f"{account}__"), event)
+            if key.startswith(prefix):
+                yield _of_step(died, key.removeprefix(prefix), event)
 
 
 def _of_step(died: RunFailure, stage: str, event: dg.DagsterEvent) -> RunFailure:
@@ -197,17 +212,8 @@ def _of_step(died: RunFailure, stage: str, event: dg.DagsterEvent) -> RunFailure
         ours = text.startswith(_OUR_ERRORS)  # the program's own errors quote no values; others may
         detail = f"{stage}: {kind}"
         words = text.partition(": ")[2].splitlines()[0] if ours and ": " in text else f"It failed of {kind}."
-    what = (
-        f"The step {stage} failed. {words} The run shows its steps; once the reason is gone, re-execute it from the "
-        "failure or pull its days again. Nothing that was fetched is lost."
-    )
+    what = f"The step {stage} failed. {words} The run shows its steps. {_WHAT_NEXT[died.kind_name]} {_NOTHING_LOST}"
     return replace(died, outcome=Outcome(str(named.value)) if named else None, detail=detail, what=what)
-
-
-def _concerns(run: dg.DagsterRun, account: str) -> bool:
-    if run.asset_selection:
-        return any(key.path[0] == account for key in run.asset_selection)
-    return run.tags.get(ACCOUNT_TAG) == account or run.job_name == pull_job_name(account)
 
 
 def _ended_at(record: dg.RunRecord) -> datetime:

@@ -17,10 +17,12 @@ Dagster can retry in three ways, and each has one use here:
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
+from leads_pipeline.assets.leads_report import REPORT_GROUP
 from leads_pipeline.assets.partitions import ACCOUNT_TAG as ACCOUNT_TAG  # noqa: PLC0414 - the jobs' tag, for whoever looks at their runs
 from leads_pipeline.assets.partitions import WINDOW_TAG, window_tag
 from leads_pipeline.settings import Account, SettingsError
@@ -37,6 +39,7 @@ from leads_pipeline.storage.errors import StorageError
 from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
 REPLAY_JOB = "replay"
+REPORT_JOB = "report"
 _COUNTS = frozenset({"missing", "extra", "changed"})
 
 
@@ -51,6 +54,15 @@ def build_pull_job(account: Account) -> dg.JobDefinition:
         pull_job_name(account.name),
         selection=dg.AssetSelection.groups(account.name),
         description=f"Pull days of account `{account.name}`: one call at most, then normalise, merge and publish.",
+    )
+
+
+def build_report_job() -> dg.JobDefinition:
+    """Return the job that writes the report of all accounts."""
+    return dg.define_asset_job(  # type: ignore[return-value]
+        REPORT_JOB,
+        selection=dg.AssetSelection.groups(REPORT_GROUP),
+        description="Write data/reports/leads_report.html from the published database; no call is made.",
     )
 
 
@@ -91,6 +103,20 @@ def replay_raw_responses(
         text = "What stands is not what the raw responses give. A replay without `check` replaces it."
         raise dg.Failure(text, metadata=metadata, allow_retries=False)
     context.add_output_metadata(metadata)
+
+
+def accounts_of(run: dg.DagsterRun) -> frozenset[str] | None:
+    """Return the accounts that the run works for; None if it does not say, such as a replay of every account."""
+    if run.asset_selection:  # of a run that a backfill made
+        return frozenset(key.path[0] for key in run.asset_selection)
+    if run.job_name.startswith(pull_job_name("")):
+        return frozenset([run.job_name.removeprefix(pull_job_name(""))])
+    if run.job_name == REPLAY_JOB:
+        whole: Mapping[str, Any] = run.run_config
+        config = whole.get("ops", {}).get(replay_raw_responses.name, {}).get("config", {})
+        return frozenset([config["account"]]) if config.get("account") else None
+    tag = run.tags.get(ACCOUNT_TAG)
+    return frozenset(tag.split(", ")) if tag else None
 
 
 def _replay_metadata(results: Sequence[Replayed]) -> dict[str, dg.MetadataValue]:

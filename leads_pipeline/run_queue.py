@@ -12,7 +12,7 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from leads_pipeline.days import days_between
-from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.jobs import accounts_of, pull_job_name
 from leads_pipeline.storage.process_locks import PROCESS_TAG, is_alive
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -29,7 +29,8 @@ def unfinished_runs(instance: dg.DagsterInstance, tags: dict[str, str] | None = 
 
 def days_in_progress(instance: dg.DagsterInstance, account: str) -> frozenset[date]:
     """Return the days of the account that unfinished runs and backfills are for."""
-    days = {day for run in unfinished_runs(instance) if _concerns(run, account) for day in days_of_tags(run.tags)}
+    runs = [run for run in unfinished_runs(instance) if account in (accounts_of(run) or [account])]
+    days = {day for run in runs for day in days_of_tags(run.tags)}
     backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=_UNFINISHED_BACKFILLS))
     keys = {key for backfill in backfills for key in _keys_of_backfill(backfill, account)}
     return frozenset(days | {*_days(keys)})
@@ -62,12 +63,6 @@ def _own_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None
     process = run.tags.get(PROCESS_TAG)
     parent = instance.get_run_by_id(run.parent_run_id) if process and run.parent_run_id else None
     return None if parent is not None and parent.tags.get(PROCESS_TAG) == process else process
-
-
-def _concerns(run: dg.DagsterRun, account: str) -> bool:
-    if run.asset_selection:
-        return any(key.path[0] == account for key in run.asset_selection)
-    return run.job_name == pull_job_name(account) or not run.job_name.startswith(pull_job_name(""))
 
 
 def _keys_of_backfill(backfill: PartitionBackfill, account: str) -> Iterator[str]:

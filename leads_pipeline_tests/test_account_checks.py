@@ -18,9 +18,11 @@ from leads_pipeline.storage.parquet import FILE_SCHEMA
 from leads_pipeline_tests.assets.installations import (
     WEEK,
     Installation,
+    PulledWeek,
     account,
     days_ago,
     materializations,
+    pulled_week,
     settings_of,
     strict_server,
 )
@@ -40,6 +42,19 @@ def server() -> Iterator[FakeIndiaMart]:
 def acme(server: FakeIndiaMart, tmp_path: Path) -> Iterator[Installation]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Installation(settings_of(tmp_path, account(server)), instance)
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulledWeek]:
+    with pulled_week(tmp_path_factory.mktemp("week")) as week:
+        yield week
+
+
+@pytest.fixture
+def complete(week: PulledWeek, server: FakeIndiaMart, tmp_path: Path) -> Iterator[Installation]:
+    """An installation in which WEEK is complete, to be damaged."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield week.installation.copied_to(tmp_path, server, instance)
 
 
 def checked(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
@@ -130,20 +145,19 @@ def test_garbage_is_a_warning_with_reasons_and_stops_nothing(acme: Installation,
 
 
 def test_a_damaged_answer_that_is_merged_warns_and_one_that_is_not_stops_the_run(
-    acme: Installation, monkeypatch: pytest.MonkeyPatch
+    complete: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    acme.run(WEEK)
-    (body,) = (acme.settings.data_dir / "raw").rglob("*.zst")
+    (body,) = (complete.settings.data_dir / "raw").rglob("*.zst")
     whole = body.read_bytes()
     body.write_bytes(whole[:-9])
-    damaged = alone(acme, "answers_are_as_they_came")["answers_are_as_they_came"]
+    damaged = alone(complete, "answers_are_as_they_came")["answers_are_as_they_came"]
     body.write_bytes(whole)
-    acme.workspace.catalog.forget("acme")
-    (acme.settings.state_dir / "answers.sqlite").unlink()  # every answer counts as unmerged then
-    (sidecar,) = (acme.settings.data_dir / "raw").rglob("*.json")
+    complete.workspace.catalog.forget("acme")
+    (complete.settings.state_dir / "answers.sqlite").unlink()  # every answer counts as unmerged then
+    (sidecar,) = (complete.settings.data_dir / "raw").rglob("*.json")
     sidecar.write_text(sidecar.read_text().replace('"sha256": "', '"sha256": "0'))
 
-    stopped = acme.run(WEEK)
+    stopped = complete.run(WEEK)
 
     assert (damaged.passed, damaged.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert not stopped.success
@@ -151,14 +165,13 @@ def test_a_damaged_answer_that_is_merged_warns_and_one_that_is_not_stops_the_run
     assert materializations(stopped, "normalized_leads") == {}
 
 
-def test_an_id_in_two_days_stops_the_run_before_it_is_published(acme: Installation) -> None:
-    acme.run(WEEK)
-    version = acme.settings.database.resolve()
-    one, other = busy_days(acme)[:2]
-    moved = day_table(acme, one).slice(0, 1)
-    rewrite(acme, other, pa.concat_tables([day_table(acme, other), moved]))
+def test_an_id_in_two_days_stops_the_run_before_it_is_published(complete: Installation) -> None:
+    version = complete.settings.database.resolve()
+    one, other = busy_days(complete)[:2]
+    moved = day_table(complete, one).slice(0, 1)
+    rewrite(complete, other, pa.concat_tables([day_table(complete, other), moved]))
 
-    result = acme.run(WEEK)
+    result = complete.run(WEEK)
     found = checked(result)
 
     assert not result.success
@@ -166,55 +179,51 @@ def test_an_id_in_two_days_stops_the_run_before_it_is_published(acme: Installati
     assert not found["times_are_of_their_day"].passed
     assert found["times_are_of_their_day"].metadata["outside_their_day"].value == 1
     assert materializations(result, "leads_database") == {}
-    assert acme.settings.database.resolve() == version
+    assert complete.settings.database.resolve() == version
 
 
-def test_other_columns_stop_the_run(acme: Installation) -> None:
-    acme.run(WEEK)
-    day = busy_days(acme)[0]
-    table = day_table(acme, day).append_column("more", pa.array(["x"] * day_table(acme, day).num_rows))
-    pq.write_table(table, acme.workspace.lead_files("acme").path(day))
+def test_other_columns_stop_the_run(complete: Installation) -> None:
+    day = busy_days(complete)[0]
+    table = day_table(complete, day).append_column("more", pa.array(["x"] * day_table(complete, day).num_rows))
+    pq.write_table(table, complete.workspace.lead_files("acme").path(day))
 
-    found = alone(acme, "columns_are_the_contract")["columns_are_the_contract"]
+    found = alone(complete, "columns_are_the_contract")["columns_are_the_contract"]
 
     assert not found.passed
     assert found.metadata["examples"].value == day.isoformat()
 
 
-def test_a_lead_of_the_future_warns(acme: Installation) -> None:
-    acme.run(WEEK)
-    day = busy_days(acme)[0]
-    table = day_table(acme, day)
+def test_a_lead_of_the_future_warns(complete: Installation) -> None:
+    day = busy_days(complete)[0]
+    table = day_table(complete, day)
     ahead = pa.scalar(400 * 86_400_000_000, pa.duration("us"))
     for name in ("query_time", "query_time_ist"):
         table = table.set_column(table.column_names.index(name), name, pc.add(table[name], ahead))
-    rewrite(acme, day, table)
+    rewrite(complete, day, table)
 
-    found = alone(acme, "none_in_the_future")["none_in_the_future"]
+    found = alone(complete, "none_in_the_future")["none_in_the_future"]
 
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert found.metadata["in_the_future"].value == table.num_rows
 
 
-def test_a_database_that_differs_in_one_value_is_red(acme: Installation) -> None:
-    acme.run(WEEK)
-    database = acme.settings.database.resolve()
+def test_a_database_that_differs_in_one_value_is_red(complete: Installation) -> None:
+    database = complete.settings.database.resolve()
     database.chmod(0o600)
     with duckdb.connect(str(database)) as connection:
-        connection.execute("UPDATE leads SET content_hash = 'x' WHERE lead_date = ?", [busy_days(acme)[0]])
+        connection.execute("UPDATE leads SET content_hash = 'x' WHERE lead_date = ?", [busy_days(complete)[0]])
 
-    found = alone(acme, "database_equals_files")["database_equals_files"]
+    found = alone(complete, "database_equals_files")["database_equals_files"]
 
     assert not found.passed
-    assert found.metadata["examples"].value == busy_days(acme)[0].isoformat()
+    assert found.metadata["examples"].value == busy_days(complete)[0].isoformat()
 
 
-def test_a_file_merged_since_is_not_taken_for_a_difference(acme: Installation) -> None:
-    acme.run(WEEK)
-    day = busy_days(acme)[0]
-    rewrite(acme, day, day_table(acme, day).slice(1))
+def test_a_file_merged_since_is_not_taken_for_a_difference(complete: Installation) -> None:
+    day = busy_days(complete)[0]
+    rewrite(complete, day, day_table(complete, day).slice(1))
 
-    found = alone(acme, "database_equals_files")["database_equals_files"]
+    found = alone(complete, "database_equals_files")["database_equals_files"]
 
     assert found.passed
     assert found.metadata["days_about_to_be_published"].value == 1

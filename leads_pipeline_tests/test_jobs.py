@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 
 from leads_pipeline.definitions import build_definitions
-from leads_pipeline.jobs import REPLAY_JOB
+from leads_pipeline.jobs import REPLAY_JOB, accounts_of
 from leads_pipeline.stages import replay_tables
 from leads_pipeline.storage.process_locks import PROCESS_TAG, is_alive
 from leads_pipeline_tests.end_to_end.runs import folder_in_memory
@@ -40,6 +40,28 @@ def failure_of(result: dg.ExecuteInProcessResult) -> Any:
 def output_of(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     [event] = [event for event in result.all_events if event.is_successful_output]
     return {name: value.value for name, value in event.step_output_data.metadata.items()}
+
+
+def replay_of(account: str) -> dict[str, Any]:
+    return {"ops": {"replay_raw_responses": {"config": {"account": account, "check": True}}}}
+
+
+@pytest.mark.parametrize(
+    ("run", "accounts"),
+    [
+        (dg.DagsterRun("pull_acme"), {"acme"}),
+        (dg.DagsterRun("__ASSET_JOB", asset_selection={dg.AssetKey(["acme", "leads"])}), {"acme"}),
+        (dg.DagsterRun("__ASSET_JOB", tags={"leads/account": "acme, bharat"}), {"acme", "bharat"}),
+        (dg.DagsterRun("replay", run_config=replay_of("acme")), {"acme"}),
+        (dg.DagsterRun("replay", run_config=replay_of("")), None),
+        (dg.DagsterRun("replay"), None),
+        (dg.DagsterRun("report"), None),
+    ],
+)
+def test_a_run_says_by_its_assets_its_job_or_its_tag_for_which_accounts_it_works(
+    run: dg.DagsterRun, accounts: set[str] | None
+) -> None:
+    assert accounts_of(run) == accounts
 
 
 def test_the_replay_job_checks_replaces_and_shows_the_days_that_differed_without_values(history: History) -> None:

@@ -12,6 +12,8 @@ from leads_pipeline.indiamart.outcomes import AlertLevel, Outcome
 
 LOUDNESS = {level: loudness for loudness, level in enumerate(AlertLevel)}
 """The levels in rising order."""
+RUN_FAILED, REPLAY_FAILED = "run_failed", "replay_failed"
+"""The kinds that runs tell of; a run that goes through ends those of its own kind alone."""
 _PERSISTENT_CALLS = 5
 """So many failed calls in a row are no passing trouble; a run gives up after as many."""
 _PERSISTENT_TIME = timedelta(minutes=30)
@@ -78,7 +80,8 @@ KINDS: dict[str, Kind] = {
         _api(Outcome.AMBIGUOUS_EMPTY, "IndiaMART's answers are empty without a reason", **_PASSING),
         _api(Outcome.TRUNCATED, "IndiaMART's answers are cut short", **_PASSING),
         _api(Outcome.NOT_YET_AVAILABLE, "Older leads are not available yet"),
-        Kind("run_failed", "A run failed", Source.RUNS),
+        Kind(RUN_FAILED, "A run failed", Source.RUNS),
+        Kind(REPLAY_FAILED, "A replay failed", Source.RUNS),
         Kind("no_success", "No call has succeeded for days", Source.SILENCE),
         Kind("few_leads", "Improbably few leads", Source.SILENCE),
         Kind("coverage_gap", "Days are lacking", Source.SILENCE),

@@ -59,10 +59,11 @@ class Channel:
 
 def open_channels(addresses: tuple[AlertUrl, ...], accounts: frozenset[str]) -> tuple[Channel, ...]:
     """Return the channels of the addresses; SettingsError, without the address, for one that can't be used."""
-    return tuple(_open(address, accounts) for address in addresses)
+    return tuple(open_channel(address, accounts) for address in addresses)
 
 
-def _open(address: AlertUrl, accounts: frozenset[str]) -> Channel:
+def open_channel(address: AlertUrl, accounts: frozenset[str]) -> Channel:
+    """Return the address's channel, without sending anything; SettingsError as from `open_channels`."""
     if address.account is not None and address.account not in accounts:
         raise _unusable(
             address, f"names neither a level nor an account before its =; accounts: {', '.join(sorted(accounts))}"

@@ -30,7 +30,7 @@ from leads_pipeline.alerts.events import (
     heed_run_failure,
     heed_run_success,
 )
-from leads_pipeline.alerts.ledger import KEPT, ChannelState, Ledger, Page, SentMessage, View
+from leads_pipeline.alerts.ledger import KEPT, ChannelState, Ledger, Page, SentMessage, View, watched
 from leads_pipeline.alerts.silence import SilenceFacts, find_silence
 from leads_pipeline.alerts.wording import REPEATED, Circumstances, compose
 from leads_pipeline.indiamart.call_log import CallLog
@@ -152,7 +152,7 @@ class AlertDesk:
 
     def watched_since(self, account: str, now: datetime) -> datetime:
         """Return when alerts first saw the account with a key: now, at the first time."""
-        source = f"watched/{account}"
+        source = watched(account)
         with self.ledger.page() as page:
             place = page.place(source) or now.isoformat()
             page.move(source, place)

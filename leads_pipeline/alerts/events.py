@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from leads_pipeline.alerts.causes import (
+    RUN_FAILED,
     Cause,
     CauseKey,
     Event,
@@ -17,12 +18,9 @@ from leads_pipeline.alerts.causes import (
     with_event,
     with_success,
 )
-from leads_pipeline.days import day_of
 from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.outcomes import AlertLevel, Outcome
-
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,8 @@ class RunFailure:
     what: str
     first_day: date | None = None
     last_day: date | None = None
+    kind_name: str = RUN_FAILED
+    """Of which kind it is if no answer is to blame."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class RunSuccess:
 
     account: str
     ended_at: datetime
+    kind_name: str = RUN_FAILED
+    """Which kind it ends."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def heed_call(book: CauseBook, call: CallRecord) -> None:
         call.sent_at,
         call.outcome.rule.level,
         call.outcome.rule.sentence,
-        day_of(call.window_start),
-        day_of(call.window_end - _TICK),
+        call.window.days[0],
+        call.window.days[-1],
         call.run_id,
         call.http_status,
         call.code,
@@ -128,7 +130,7 @@ def heed_run_failure(book: CauseBook, failure: RunFailure, last_success_at: date
     """
     kind = kind_of(failure.outcome) if failure.outcome else None
     if kind is None or failure.outcome is None:
-        key = CauseKey(failure.account, "run_failed", failure.detail)
+        key = CauseKey(failure.account, failure.kind_name, failure.detail)
         days = (failure.first_day, failure.last_day)
         _add(book, Event(key, failure.ended_at, AlertLevel.WARNING, failure.what, *days, failure.run_id))
         return
@@ -147,9 +149,10 @@ def heed_run_failure(book: CauseBook, failure: RunFailure, last_success_at: date
 
 
 def heed_run_success(book: CauseBook, success: RunSuccess) -> None:
-    """Take in a run that went through: it ends the failures of the account's earlier runs."""
+    """Take in a run that went through: it ends the failures of the account's earlier runs of that kind."""
     for cause in book.of(success.account, Source.RUNS):
-        book.put(settled(with_success(cause, success.ended_at), success.ended_at))
+        if cause.kind_name == success.kind_name:
+            book.put(settled(with_success(cause, success.ended_at), success.ended_at))
 
 
 def heed_findings(book: CauseBook, account: str, findings: Iterable[Finding], now: datetime) -> None:

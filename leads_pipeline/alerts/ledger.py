@@ -54,11 +54,21 @@ CREATE TABLE IF NOT EXISTS place (source TEXT PRIMARY KEY, place TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS handled_run (run_id TEXT PRIMARY KEY, handled_at REAL NOT NULL);
 """
 
+_ABOUT_THE_ACCOUNT = """
+EXISTS (SELECT 1 FROM json_each(message.about) AS part
+        JOIN cause ON cause.cause_id = json_extract(part.value, '$.cause_id') WHERE cause.account = ?)
+"""
+
 _COLUMNS = tuple(field.name for field in fields(Cause) if field.name != "cause_id")
 _MOMENTS = frozenset({"first_event_at", "last_event_at", "opened_at", "last_success_at", "resolved_at"})
 _DAYS = frozenset({"first_day", "last_day"})
 _INSERT = f"INSERT INTO cause ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"  # noqa: S608 - own names
 _UPDATE = f"UPDATE cause SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE cause_id = ?"  # noqa: S608 - own names
+
+
+def watched(account: str) -> str:
+    """Return the source whose place is the moment since when the account is watched."""
+    return f"watched/{account}"
 
 
 @dataclass(frozen=True)
@@ -221,7 +231,7 @@ class Ledger:
         at = now.timestamp()
         with self._open() as connection, immediate(connection):
             row = connection.execute("SELECT about FROM message WHERE message_id = ?", (message.message_id,)).fetchone()
-            for about in json.loads(row["about"]):
+            for about in json.loads(row["about"]) if row else []:  # none if its account was forgotten meanwhile
                 connection.execute(
                     "INSERT INTO told VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT (cause_id, channel) DO UPDATE SET "
                     "level = excluded.level, messages = messages + 1, last_sent_at = excluded.last_sent_at, "
@@ -241,6 +251,21 @@ class Ledger:
                 "UPDATE channel SET failures = failures + 1, next_try_at = ? WHERE channel = ?",
                 (next_try_at.timestamp(), channel),
             )
+
+    def forget(self, account: str) -> None:
+        """Drop everything of the account: its causes, what was told of them, and every message that names it.
+
+        What channels were told of other accounts stays, also where one message told of both.
+        """
+        if not self._path.exists():
+            return
+        with self._open() as connection, immediate(connection):
+            connection.execute(f"DELETE FROM message WHERE {_ABOUT_THE_ACCOUNT}", (account,))  # noqa: S608 - constant
+            connection.execute(
+                "DELETE FROM told WHERE cause_id IN (SELECT cause_id FROM cause WHERE account = ?)", (account,)
+            )
+            connection.execute("DELETE FROM cause WHERE account = ?", (account,))
+            connection.execute("DELETE FROM place WHERE source = ?", (watched(account),))
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return sqlite_file(self._path, _TABLES, _VERSION)

@@ -25,22 +25,28 @@ def calls_observed(context: dg.AssetExecutionContext, workspace: Workspace, acco
 
 def observation_of(asset: dg.AssetKey, call: CallRecord) -> dg.AssetObservation:
     """Return the picture of one call; it holds no words of the API, which may echo anything."""
-    facts: dict[str, Any] = {
-        "outcome": call.outcome.value,
-        "window": str(call.window),
-        "records": call.records,
-        "total_records": call.total_records,
+    labels: dict[str, Any] = {  # numbers that mean nothing as a curve; Dagster plots those of the other facts
         "code": call.code,
         "http_status": call.http_status,
+        "total_records": call.total_records,
+        "call_id": call.call_id,
+    }
+    rule = call.outcome.rule
+    facts: dict[str, Any] = {
+        "outcome": call.outcome.value,
+        "who_acts": None if rule.is_success else rule.actor.value,
+        "asked_again": None if rule.is_success else rule.retry.value,
+        "window": str(call.window),
+        "records": call.records,
         "latency_seconds": call.latency_seconds,
         "waited_seconds": round(call.waited_seconds, 3),
-        "failed": int(not call.outcome.rule.is_success),
+        "failed": int(not rule.is_success),
         "sent_at": dg.MetadataValue.timestamp(call.sent_at),
-        "call_id": call.call_id,
+        **{name: str(value) for name, value in labels.items() if value is not None},
         "response_id": call.response_id,
     }
     return dg.AssetObservation(
         asset,
-        description=call.outcome.rule.sentence,
+        description=rule.sentence,
         metadata={name: value for name, value in facts.items() if value is not None},
     )

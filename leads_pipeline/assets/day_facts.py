@@ -23,13 +23,16 @@ _DAY_WIDTH = 24
 
 
 def day_numbers(files: LeadFiles, day: DayCoverage) -> dict[str, Any]:
-    """Return the numbers of one day's leads: rows, late ones and their share, rows by type."""
+    """Return the numbers of one day's leads: rows, rows by type, late ones and their share.
+
+    A type that did not come has its 0, for the UI's curves to go through it.
+    """
     if not files.exists(day.day):
         return {}
     table = files.read_columns(day.day, ("query_type", "first_seen_at"))
     rows = table.num_rows
-    numbers: dict[str, Any] = {"dagster/partition_row_count": rows, "leads": rows}
-    numbers |= {f"leads_{kind}": count for kind, count in types_in(table).items()}
+    types = types_in(table)
+    numbers: dict[str, Any] = {"leads": rows} | {f"leads_{kind}": types.get(kind, 0) for kind in _COLORS}
     if day.first_complete_at is not None:
         late = pc.greater(table["first_seen_at"], pa.scalar(day.first_complete_at, table["first_seen_at"].type))
         late_leads = int(pc.sum(late).as_py() or 0)
@@ -78,7 +81,7 @@ def _markdown(days: Sequence[DayTypes]) -> str:
     legend = ", ".join(f"{kind} {totals[kind]} ({color})" for kind, color in _COLORS.items() if totals[kind])
     unknown = sum(day.counts is None for day in days)
     facts = [f"{days[0].day} to {days[-1].day}", legend or "no leads", f"at most {highest} a day"]
-    facts += [f"{unknown} day(s) not merged yet"] if unknown else []
+    facts += [f"{unknown} day(s) lack"] if unknown else []
     return f"![](<data:image/svg+xml,{_in_url(picture_svg(days))}>)\n\n" + "; ".join(facts)
 
 

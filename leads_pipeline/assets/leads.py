@@ -1,7 +1,7 @@
 """`leads`: one row per QUERY_ID, merged across answers and days, as one Parquet file per day."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -21,13 +21,14 @@ from leads_pipeline.leads.schema import FIRST_SEEN_AFTER, LEAD_COLUMNS
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.merge_answers import merge_pending
 from leads_pipeline.stages.workspace import Workspace
-from leads_pipeline.storage.coverage import DayState
+from leads_pipeline.storage.coverage import DayCoverage, DayState
 from leads_pipeline.storage.parquet import LeadFiles
 
 _PREVIEW_COLUMNS = ("query_time_ist", "query_type", "query_product_name", "sender_city", "sender_state")
 """What a preview shows: nothing that tells who the buyer is."""
+_PREVIEW_HEADINGS = ("time (IST)", "type", "product", "city", "state")
 _PREVIEW_ROWS = 5
-
+_CELL_WIDTH = 40
 
 _PICTURE_DAYS = 14
 
@@ -59,28 +60,40 @@ def build_leads(
         with stage_border():
             merged = merge_pending(workspace, account.name, own, context.log.info)
             coverage = workspace.coverage(account.name, {*own, *merged.days_written}, utc_now())
-            metadata: dict[date, dict[str, Any]] = coverage_metadata(coverage)
-            files = workspace.lead_files(account.name)
-            for covered in coverage:
-                metadata[covered.day] |= day_numbers(files, covered)
-            last = max(own)  # the run's newest event, which the asset's page shows
-            shown = days_between(last - (_PICTURE_DAYS - 1) * ONE_DAY, last)
-            picture_of_days, preview = picture(day_types(files, shown)), _preview(files, own)
-            for day in own:
-                metadata[day]["preview"] = preview
-            metadata[last]["dagster/column_lineage"] = column_lineage(upstream)
-        report_days(context, metadata, [day.day for day in coverage if day.state is DayState.COMPLETE])
-        return dg.MaterializeResult(
-            metadata={
-                "leads_per_day": picture_of_days,
+            metadata = _metadata_of_days(workspace.lead_files(account.name), coverage, own)
+            metadata[max(own)]["dagster/column_lineage"] = column_lineage(upstream)
+        report_days(
+            context,
+            metadata,
+            [day.day for day in coverage if day.state is DayState.COMPLETE],
+            {
                 "answers_merged": len(merged.answers),
                 "leads_received": merged.incoming,
                 "leads_new": merged.new,
                 "days_written": len(merged.days_written),
-            }
+            },
         )
+        return dg.MaterializeResult()
 
     return leads
+
+
+def _metadata_of_days(
+    files: LeadFiles, coverage: Sequence[DayCoverage], own: Sequence[date]
+) -> dict[date, dict[str, Any]]:
+    """Return what the UI shows of each day; the run's own days have the picture, of the days up to their last."""
+    last = max(own)
+    days_up_to_it = picture(day_types(files, days_between(last - (_PICTURE_DAYS - 1) * ONE_DAY, last)))
+    states = coverage_metadata(coverage)
+    return {
+        covered.day: {
+            **({"leads_per_day": days_up_to_it} if covered.day in own else {}),
+            **day_numbers(files, covered),
+            "preview": _preview(files, covered.day),
+            **states[covered.day],
+        }
+        for covered in coverage
+    }
 
 
 def column_lineage(upstream: dg.AssetKey) -> dg.TableColumnLineage:
@@ -96,16 +109,22 @@ def column_lineage(upstream: dg.AssetKey) -> dg.TableColumnLineage:
     )
 
 
-def _preview(files: LeadFiles, days: Sequence[date]) -> dg.MarkdownMetadataValue:
-    """Return some rows of the first day that has any."""
-    counts = files.counts(days)
-    first = next((day for day, count in counts.items() if count), None)
-    rows = [] if first is None else files.read_columns(first, _PREVIEW_COLUMNS).slice(0, _PREVIEW_ROWS).to_pylist()
-    lines = [f"{sum(counts.values())} leads from {days[0]} to {days[-1]}", ""]
-    lines += ["| " + " | ".join(_PREVIEW_COLUMNS) + " |", "|---" * len(_PREVIEW_COLUMNS) + "|"]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in _PREVIEW_COLUMNS) + " |" for row in rows]
+def _preview(files: LeadFiles, day: date) -> dg.MarkdownMetadataValue:
+    """Return some of the day's rows as a table."""
+    table = files.read_columns(day, _PREVIEW_COLUMNS) if files.exists(day) else None
+    if table is None or not table.num_rows:
+        return dg.MetadataValue.md("no leads")
+    lines = [_row(_PREVIEW_HEADINGS), "|---" * len(_PREVIEW_HEADINGS) + "|"]
+    lines += [_row([row[name] for name in _PREVIEW_COLUMNS]) for row in table.slice(0, _PREVIEW_ROWS).to_pylist()]
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def _row(values: Sequence[object]) -> str:
+    return "| " + " | ".join(_cell(value) for value in values) + " |"
+
+
 def _cell(value: object) -> str:
-    return "" if value is None else " ".join(str(value).replace("|", "/").split())
+    if isinstance(value, datetime):
+        return f"{value:%H:%M:%S}"
+    text = "" if value is None else " ".join(str(value).replace("|", "/").split())
+    return text if len(text) <= _CELL_WIDTH else f"{text[:_CELL_WIDTH]}…"

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
-from leads_pipeline.assets.partitions import BACKFILL_POLICY, asset_tags, report_days, run_days
+from leads_pipeline.assets.partitions import BACKFILL_POLICY, asset_tags, report_days
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
@@ -25,8 +25,8 @@ def build_leads_database(
         tags=asset_tags(account, "tables"),
         freshness_policy=freshness,
         description=(
-            "The tables `leads`, `quarantine`, `api_calls`, `coverage` and `alerts` in data/leads.duckdb. It follows "
-            "the Parquet files and is published as a new version behind a link: readers are never in the way."
+            "The database that analysts open, leads.duckdb: its tables follow the files of all accounts, and each "
+            "run publishes a new version behind a link, so readers are never in the way."
         ),
     )
     def leads_database(
@@ -35,16 +35,18 @@ def build_leads_database(
         with stage_border():
             published = publish_tables(workspace, context.log.info)
         changed = {changed.day for changed in published.changed_days if changed.account == account.name}
-        report_days(context, {}, changed - {*run_days(context)})
-        return dg.MaterializeResult(
-            metadata={
+        report_days(
+            context,
+            {},
+            changed,
+            {
+                "dagster/row_count": dg.MetadataValue.int(published.leads),
+                "quarantined": dg.MetadataValue.int(published.quarantined),
                 "version": published.version,
-                "dagster/row_count": published.leads,
-                "leads": published.leads,
-                "quarantined": published.quarantined,
                 "days_changed": len(published.changed_days),
                 "path": dg.MetadataValue.path("leads.duckdb"),
-            }
+            },
         )
+        return dg.MaterializeResult()
 
     return leads_database

@@ -53,8 +53,8 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         kinds={"indiamart", "json"},
         tags=asset_tags(account, "answers"),
         description=(
-            f"Every answer of IndiaMART's CRM API for account `{account.name}`, byte by byte, with its facts beside "
-            "it. One run of up to 7 days makes at most one call; days that were fetched already make none."
+            "Every answer of IndiaMART's CRM API, byte by byte, with its facts beside it. One run of up to 7 days "
+            "makes at most one call; days that were fetched already make none."
         ),
     )
     def raw_responses(
@@ -71,9 +71,8 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         if isinstance(result, PullLater):
             until = result.until.astimezone(IST)
             context.log.info(f"{result.reason} Next try at {until:%H:%M:%S} IST.")
-            context.instance.add_run_tags(
-                context.run.run_id, {WAIT_TAG: f"until {until:%Y-%m-%d %H:%M:%S} IST: {result.reason}"}
-            )
+            why = result.reason.partition(". ")[0].rstrip(".")  # a list of runs has no room for more
+            context.instance.add_run_tags(context.run.run_id, {WAIT_TAG: f"until {until:%Y-%m-%d %H:%M:%S} IST: {why}"})
             raise dg.RetryRequested(max_retries=MAX_WAITS, seconds_to_wait=result.seconds)
         return _report(context, workspace, account, request, result)
 
@@ -108,15 +107,7 @@ def _report(
     asked = {*response.window.days} if response else set()
     coverage = workspace.coverage(account.name, asked | {*request.days}, utc_now())
     beyond = [day.day for day in coverage if day.fetched and day.day in asked]
-    report_days(context, answers_metadata(coverage), beyond)
-    slot = workspace.slots.state(key_fingerprint(account.key))
-    facts: dict[str, Any] = {
-        "calls": 0 if response is None else 1,
-        "next_call_at": dg.MetadataValue.timestamp(slot.next_free_at),
-        "next_call_waits_because": slot.reason,
-        "call_slot_holder": slot.holder or "nobody",
-        "runs_waiting_for_a_call": len(slot.queue),
-    }
+    facts: dict[str, Any] = {"calls": 0 if response is None else 1}
     if response is not None:
         facts |= {
             "window": str(response.window),
@@ -129,4 +120,13 @@ def _report(
         }
     if result.out_of_reach:
         facts["out_of_reach"] = [day.isoformat() for day in result.out_of_reach]
-    return dg.MaterializeResult(metadata={name: value for name, value in facts.items() if value is not None})
+    slot = workspace.slots.state(key_fingerprint(account.key))
+    facts |= {
+        "next_call_at": dg.MetadataValue.timestamp(slot.next_free_at),
+        "next_call_waits_because": slot.reason,
+        "call_slot_holder": slot.holder or "nobody",
+        "runs_waiting_for_a_call": len(slot.queue),
+    }
+    known = {name: value for name, value in facts.items() if value is not None}
+    report_days(context, answers_metadata(coverage), beyond, known)
+    return dg.MaterializeResult()

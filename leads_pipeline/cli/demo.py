@@ -3,20 +3,21 @@
 import shutil
 from dataclasses import replace
 
-from dagster import DagsterRun
 from rich.console import Console
 from rich.table import Table
 
+from leads_pipeline.alerts.ledger import Ledger
 from leads_pipeline.cli.fake_api import demo_api
 from leads_pipeline.cli.instance import open_instance
 from leads_pipeline.cli.pull import pull_days
 from leads_pipeline.days import days_between
 from leads_pipeline.demo_setup import DemoSetup, setup_file
-from leads_pipeline.jobs import pull_job_name
+from leads_pipeline.jobs import accounts_of
 from leads_pipeline.settings import DEMO_ACCOUNT, Settings, demo_account, load_settings
 from leads_pipeline.stages.checking.new_names import known_names_file
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline.stages.write_report import remove_reports_of
 from leads_pipeline.storage.published_reader import open_published
 
 _SUMMARY = """
@@ -27,6 +28,7 @@ FROM leads WHERE account = ? GROUP BY ALL ORDER BY leads DESC
 _NEXT = """Try next:
   leads query "select query_product_name, count(*) n from leads group by 1 order by n desc limit 10"
   leads ui --demo     (the runs, the assets and a backfill of the demo at http://127.0.0.1:3000)
+  leads report        (one page with plots)
   leads status"""
 
 
@@ -60,7 +62,7 @@ def _summarise(settings: Settings, setup: DemoSetup) -> None:
 
 
 def remove_demo() -> None:
-    """Remove the demo's answers, leads, runs and settings; the other accounts keep theirs."""
+    """Remove the demo's answers, leads, runs, alerts and settings; the other accounts keep theirs."""
     settings = load_settings()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if not settings.data_dir.exists():
@@ -80,6 +82,8 @@ def remove_demo() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     workspace.catalog.forget(DEMO_ACCOUNT)
     workspace.slots.forget(DEMO_ACCOUNT)
+    Ledger(settings.state_dir).forget(DEMO_ACCOUNT)  # after the runs and calls, which a sensor would take in again
+    remove_reports_of(settings, DEMO_ACCOUNT)
     for file in (known_names_file(settings.state_dir, DEMO_ACCOUNT), setup_file(settings.state_dir)):
         file.unlink(missing_ok=True)
     if settings.database.exists():
@@ -96,16 +100,10 @@ def _remove_old_versions(settings: Settings) -> None:
             path.unlink()
 
 
-def _is_of_demo(run: DagsterRun) -> bool:
-    if run.asset_selection:  # a run that a backfill made, of this account alone
-        return all(key.path[0] == DEMO_ACCOUNT for key in run.asset_selection)
-    return run.job_name == pull_job_name(DEMO_ACCOUNT)
-
-
 def _remove_runs(settings: Settings) -> None:
     with open_instance(settings) as instance:
         for run in instance.get_runs():
-            if _is_of_demo(run):
+            if accounts_of(run) == frozenset([DEMO_ACCOUNT]):
                 instance.delete_run(run.run_id)
                 instance.compute_log_manager.delete_logs(prefix=[run.run_id])
                 for path in (settings.dagster_home / "history" / "runs").glob(f"{run.run_id}.db*"):

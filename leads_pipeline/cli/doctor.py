@@ -52,6 +52,7 @@ def _checks_of_data(settings: Settings) -> list[Check]:
     now = utc_now()
     looks: dict[str, Callable[[], Check | list[Check]]] = {
         "CRM key": lambda: data.check_keys(settings),
+        "alert addresses": lambda: installation.check_alert_urls(settings),
         "data folder": lambda: data.check_data_folder(settings),
         "disk": lambda: data.check_disk(settings),
         "clock": lambda: data.check_clock(settings, now),

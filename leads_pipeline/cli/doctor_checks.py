@@ -1,4 +1,4 @@
-"""What `leads doctor` checks of the installation itself: settings, `.env`, names, versions, folders of the project.
+"""What `leads doctor` checks of the installation itself: settings, `.env`, names, versions, alert addresses, folders.
 
 What it checks of the data is doctor_data.py's. No check makes a call, shows a key, or writes anything.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from leads_pipeline.alert_urls import AlertUrl
+from leads_pipeline.alerts.channels import open_channel
 from leads_pipeline.settings import ROOT_MARKERS, Settings, SettingsError, load_settings, setting_names
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -134,6 +136,25 @@ def _unknown_name(name: str) -> Check:
         f"{name} is no setting of this program, so it has no effect.",
         f"Did you mean {closest}?" if closest else "Remove it, or look for the right name in .env.example.",
     )
+
+
+def check_alert_urls(settings: Settings) -> list[Check]:
+    """Check that Apprise can read each address that alerts go to; sends nothing and shows no address."""
+    if not settings.alert_urls:
+        return [Check("alert addresses", Level.OK, "none: alerts show in the UI and in `leads alerts list` only")]
+    accounts = frozenset(account.name for account in settings.accounts)
+    wrong = []
+    for address in settings.alert_urls:
+        try:
+            open_channel(address, accounts)
+        except SettingsError as error:
+            todo = "Correct it in LEADS_ALERT_URLS; `leads alerts test` then shows whether messages arrive."
+            wrong.append(Check(f"alert address {address.label}", Level.PROBLEM, str(error), todo))
+    return wrong or [Check("alert addresses", Level.OK, "; ".join(map(_whose, settings.alert_urls)))]
+
+
+def _whose(address: AlertUrl) -> str:
+    return f"{address.label} for {address.account or 'all accounts'}, from level {address.level} up"
 
 
 def check_versions() -> Check:

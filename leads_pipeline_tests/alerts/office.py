@@ -23,6 +23,7 @@ from leads_pipeline.indiamart.call_log import CallRecord, calls_database, insert
 from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import Window
+from leads_pipeline.jobs import REPLAY_JOB
 from leads_pipeline.settings import Account, Settings
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.atomic import make_private_folder
@@ -36,6 +37,8 @@ from leads_pipeline_tests.support import make_settings
 
 MONDAY = datetime.fromisoformat("2026-11-02T10:00:00+05:30")
 """When the tests begin."""
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The run configuration that keeps a run's log off the console."""
 BUYERS_PHONE = "+919812345678"
 """What IndiaMART's own words may hold, and no message may."""
 
@@ -166,13 +169,31 @@ class Office:
         def job() -> None:
             step()
 
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         result = job.execute_in_process(
-            instance=self.instance, raise_on_error=False, tags={ACCOUNT_TAG: account, **tags}, run_config=quiet
+            instance=self.instance, raise_on_error=False, tags={ACCOUNT_TAG: account, **tags}, run_config=QUIET
         )
         assert result.success is (failure is None)
         self._date_run(result.run_id)
         return str(result.run_id)
+
+    def replay(self, failure: Exception | None = None, account: str = "", job_name: str = REPLAY_JOB) -> None:
+        """Make a real run of a job like the replay, of one account or of all, that ends so."""
+
+        @dg.op(name="replay_raw_responses", config_schema={"account": str})
+        def step() -> None:
+            if failure is not None:
+                raise failure
+
+        @dg.job(name=job_name)
+        def job() -> None:
+            step()
+
+        config = {"replay_raw_responses": {"config": {"account": account}}}
+        result = job.execute_in_process(
+            instance=self.instance, raise_on_error=False, run_config={"ops": config, **QUIET}
+        )
+        assert result.success is (failure is None)
+        self._date_run(result.run_id)
 
     def _date_run(self, run_id: str) -> None:
         """Let the run's record say that it ended at the test's time."""

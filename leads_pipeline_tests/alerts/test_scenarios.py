@@ -282,6 +282,10 @@ def test_a_run_that_failed_of_something_else_is_told_once_and_over_with_the_next
         office.run(ValueError("+919812345678 is no number"))
         office.tick("run_failure_alerts")
         office.skip(minutes=10)
+    for job_name in ("replay", "report"):  # these say nothing of the account's pulls
+        office.replay(job_name=job_name)
+        office.tick("run_failure_alerts")
+    assert office.open == ["acme run_failed"]
     office.run()
     office.tick("run_failure_alerts")
 
@@ -291,6 +295,28 @@ def test_a_run_that_failed_of_something_else_is_told_once_and_over_with_the_next
     ]
     assert "The step raw_responses failed. It failed of ValueError." in office.mail.received[0].body
     assert "98123" not in str(office.mail.received)
+
+
+def test_a_failed_replay_is_told_once_and_over_with_the_next_that_goes_through(two: Office) -> None:
+    for _ in range(2):
+        two.replay(dg.Failure("Raw responses are missing."))
+        two.tick("run_failure_alerts")
+        two.skip(minutes=10)
+    for name in ("acme", "bharat"):
+        two.run(account=name)  # that days can be pulled says nothing of the replay
+        two.tick("run_failure_alerts")
+    two.replay(account="bharat")
+    two.tick("run_failure_alerts")
+    two.skip(minutes=10)
+    two.replay()
+    two.tick("run_failure_alerts")
+
+    assert two.mails == [
+        "0.00 h [leads] WARNING: A replay failed (acme and bharat)",
+        "0.33 h [leads] OVER: A replay failed (bharat)",
+        "0.50 h [leads] OVER: A replay failed (acme)",
+    ]
+    assert "The step replay_raw_responses failed. Raw responses are missing." in two.mail.received[0].body
 
 
 def test_a_run_that_dagster_starts_again_by_itself_is_not_told(office: Office) -> None:

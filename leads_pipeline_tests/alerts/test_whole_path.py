@@ -10,7 +10,8 @@ import pytest
 
 from leads_pipeline.alert_urls import parse_alert_urls
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline_tests.alerts.office import Office, account, open_office
+from leads_pipeline.jobs import REPLAY_JOB
+from leads_pipeline_tests.alerts.office import QUIET, Office, account, open_office
 from leads_pipeline_tests.alerts.post import PASSWORD, Mailbox, smtp_server
 from leads_pipeline_tests.assets.installations import ACME_KEY, WEEK, Installation, settings_of, strict_server
 from leads_pipeline_tests.assets.installations import account as account_on
@@ -73,6 +74,28 @@ def test_a_run_that_dies_with_its_process_is_told(tmp_path: Path, mail: Mailbox)
     assert mail.subjects == ["[leads] WARNING: A run failed (acme)"]
     assert "process ended without finishing it" in mail.received[0].body
     assert f"Days: {WEEK[0]}." in mail.received[0].body
+
+
+def test_a_replay_without_its_raw_responses_is_told_and_over_once_they_are_back(tmp_path: Path, mail: Mailbox) -> None:
+    with strict_server() as server, dg.DagsterInstance.ephemeral() as instance:
+        settings = replace(settings_of(tmp_path, account_on(server)), alert_urls=parse_alert_urls(mail.url))
+        acme = Installation(settings, instance)
+        acme.run(WEEK)
+        (body,) = (settings.data_dir / "raw").rglob("*.zst")
+        job = acme.definitions.resolve_job_def(REPLAY_JOB)
+        config = {"ops": {"replay_raw_responses": {"config": {"check": True}}}, **QUIET}
+        bytes_of_it = body.read_bytes()
+        body.unlink()
+        failed = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+        look(acme)
+        body.write_bytes(bytes_of_it)
+        succeeded = job.execute_in_process(instance=instance, raise_on_error=False, run_config=config)
+        look(acme)
+
+    assert (failed.success, succeeded.success) == (False, True)
+    assert mail.subjects == ["[leads] WARNING: A replay failed (acme)", "[leads] OVER: A replay failed (acme)"]
+    assert "missing" in mail.received[0].body
+    assert f"Run: {failed.run_id}" in mail.received[0].body
 
 
 def files_with(secret: str, where: Path) -> list[Path]:

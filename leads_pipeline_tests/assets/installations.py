@@ -1,8 +1,9 @@
 """A small installation to run the DAG in: accounts on a fake IndiaMART, a Dagster instance, runs over days."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from leads_pipeline.days import day_of, days_between, utc_now
 from leads_pipeline.definitions import build_definitions
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.settings import Account, Settings
+from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayCoverage
 
@@ -98,7 +100,18 @@ class Installation:
     def run_all_accounts(self, days: Sequence[date]) -> dg.ExecuteInProcessResult:
         """Run every account's assets in one run, as a backfill of several accounts does."""
         names = [account.name for account in self.settings.accounts]
-        return self._execute(self.definitions.resolve_implicit_global_asset_job_def(), days, names, False, None)
+        chains = {dg.AssetKey([name, stage]) for name in names for stage in STAGES}
+        job = self.definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chains)
+        return self._execute(job, days, names, False, None)
+
+    def copied_to(self, folder: Path, server: FakeIndiaMart, instance: dg.DagsterInstance) -> "Installation":
+        """Return an installation with the same data that asks the server; the instance knows nothing of its runs."""
+        accounts = tuple(replace(account, api_url=server.url) for account in self.settings.accounts)
+        settings = replace(settings_of(folder, *accounts), start_date=self.settings.start_date)
+        published = shutil.ignore_patterns("published", "leads.duckdb")  # it names the files' inodes
+        shutil.copytree(self.settings.data_dir, settings.data_dir, ignore=published)
+        publish_tables(Workspace(settings), print)
+        return Installation(settings, instance)
 
     def coverage(self, days: Sequence[date], account: str = "acme") -> list[DayCoverage]:
         return self.workspace.coverage(account, days, utc_now())
@@ -126,6 +139,23 @@ class Installation:
                 "dagster/asset_partition_range_end": max(days).isoformat(),
             },
         )
+
+
+@dataclass(frozen=True)
+class PulledWeek:
+    """An installation after one run over WEEK, to be read and copied only."""
+
+    server: FakeIndiaMart
+    installation: Installation
+    result: dg.ExecuteInProcessResult
+
+
+@contextmanager
+def pulled_week(folder: Path) -> Iterator[PulledWeek]:
+    """Make the run in the folder."""
+    with strict_server() as server, dg.DagsterInstance.ephemeral() as instance:
+        installation = Installation(settings_of(folder, account(server)), instance)
+        yield PulledWeek(server, installation, installation.run(WEEK))
 
 
 def materializations(result: dg.ExecuteInProcessResult, stage: str) -> dict[str, dict[str, Any]]:

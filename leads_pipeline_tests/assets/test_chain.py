@@ -1,7 +1,5 @@
 """A run takes up to 7 days all the way, with at most one call."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -13,30 +11,11 @@ from leads_pipeline_tests.assets.installations import (
     STAGES,
     WEEK,
     Installation,
-    account,
+    PulledWeek,
     days_ago,
     keys_of,
     materializations,
-    settings_of,
-    strict_server,
 )
-
-
-@dataclass(frozen=True)
-class PulledWeek:
-    """An installation after one run over a week; tests only read it."""
-
-    server: FakeIndiaMart
-    installation: Installation
-    result: dg.ExecuteInProcessResult
-
-
-@pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulledWeek]:
-    folder = tmp_path_factory.mktemp("week")
-    with strict_server() as server, dg.DagsterInstance.ephemeral() as instance:
-        installation = Installation(settings_of(folder, account(server)), instance)
-        yield PulledWeek(server, installation, installation.run(WEEK))
 
 
 def ids_in_database(database: Path) -> list[str]:
@@ -63,10 +42,13 @@ def test_each_of_the_seven_days_is_materialized(week: PulledWeek, stage: str) ->
     [
         ("raw_responses", {"calls", "window", "outcome", "records", "http_status", "code", "response_id"}),
         ("raw_responses", {"fetched", "fetched_until", "answers"}),
-        ("normalized_leads", {"answers", "received", "leads", "duplicates", "quarantined"}),
-        ("leads", {"answers_merged", "leads_new", "preview", "state", "dagster/partition_row_count"}),
+        (
+            "normalized_leads",
+            {"answers", "received", "leads", "duplicates", "quarantined", "unread_requirement_values"},
+        ),
+        ("leads", {"answers_merged", "leads_new", "preview", "state", "leads_per_day"}),
         ("leads", {"leads", "late_leads", "late_percent"}),
-        ("leads_database", {"version", "leads", "quarantined", "days_changed", "dagster/row_count"}),
+        ("leads_database", {"version", "quarantined", "days_changed", "dagster/row_count"}),
     ],
 )
 def test_every_day_says_in_its_metadata_what_came_of_it(week: PulledWeek, stage: str, names: set[str]) -> None:
@@ -78,46 +60,45 @@ def test_every_day_says_in_its_metadata_what_came_of_it(week: PulledWeek, stage:
 def test_the_numbers_in_the_metadata_are_the_truth(week: PulledWeek) -> None:
     true_leads = week.server.truth(WEEK[0], WEEK[-1])
     raw, normalized, leads, database = (materializations(week.result, stage)[keys_of(WEEK)[0]] for stage in STAGES)
-    rows = {key: day["dagster/partition_row_count"] for key, day in materializations(week.result, "leads").items()}
+    rows = {key: day["leads"] for key, day in materializations(week.result, "leads").items()}
+    total = str(len(true_leads))  # of the run: text, for the UI plots numbers by day
 
-    assert (raw["calls"], raw["outcome"], raw["records"]) == (1, "leads", len(true_leads))
+    assert (raw["calls"], raw["outcome"], raw["records"]) == ("1", "leads", total)
     assert raw["window"] == f"{WEEK[0]} to {WEEK[-1]}"
-    assert (normalized["received"], normalized["leads"], normalized["quarantined"]) == (
-        len(true_leads),
-        len(true_leads),
-        0,
-    )
-    assert (leads["answers_merged"], leads["leads_new"], database["leads"]) == (1, len(true_leads), len(true_leads))
+    assert (normalized["received"], normalized["leads"], normalized["quarantined"]) == (total, total, "0")
+    assert normalized["unread_requirement_values"] == "0"
+    assert (leads["answers_merged"], leads["leads_new"]) == ("1", total)
+    assert database["dagster/row_count"] == len(true_leads)
     assert rows == {day.isoformat(): sum(lead.query_time.date() == day for lead in true_leads) for day in WEEK}
 
 
 def test_days_that_are_complete_make_no_call_and_are_materialized_again(
-    acme: Installation, server: FakeIndiaMart
+    complete: Installation, server: FakeIndiaMart
 ) -> None:
-    acme.run(WEEK)
-    before = ids_in_database(acme.settings.database)
+    before = ids_in_database(complete.settings.database)
 
-    result = acme.run(WEEK)
+    result = complete.run(WEEK)
 
     assert result.success
-    assert len(server.calls) == 1
+    assert server.calls == ()
     assert {stage: sorted(materializations(result, stage)) for stage in STAGES} == dict.fromkeys(STAGES, keys_of(WEEK))
-    assert materializations(result, "raw_responses")[keys_of(WEEK)[0]]["calls"] == 0
-    assert ids_in_database(acme.settings.database) == before
+    assert materializations(result, "raw_responses")[keys_of(WEEK)[0]]["calls"] == "0"
+    assert ids_in_database(complete.settings.database) == before
 
 
-def test_a_run_that_asks_again_makes_one_more_call_and_no_duplicates(acme: Installation, server: FakeIndiaMart) -> None:
-    acme.run(WEEK)
-
-    result = acme.run(WEEK, again=True)
+def test_a_run_that_asks_again_makes_one_more_call_and_no_duplicates(
+    complete: Installation, server: FakeIndiaMart
+) -> None:
+    result = complete.run(WEEK, again=True)
 
     assert result.success
-    assert [call.outcome for call in server.calls] == ["leads", "leads"]
-    assert materializations(result, "leads")[keys_of(WEEK)[0]]["leads_new"] == 0
-    assert ids_in_database(acme.settings.database) == sorted(lead.query_id for lead in server.truth(WEEK[0], WEEK[-1]))
+    assert [call.outcome for call in server.calls] == ["leads"]
+    assert materializations(result, "leads")[keys_of(WEEK)[0]]["leads_new"] == "0"
+    true_ids = sorted(lead.query_id for lead in server.truth(WEEK[0], WEEK[-1]))
+    assert ids_in_database(complete.settings.database) == true_ids
 
 
-def test_days_beyond_the_run_that_its_call_completed_are_reported_too(
+def test_days_beyond_the_run_that_its_call_completed_are_reported_too_and_not_counted_among_its_own(
     acme: Installation, server: FakeIndiaMart
 ) -> None:
     result = acme.run(WEEK[:2])
@@ -125,6 +106,13 @@ def test_days_beyond_the_run_that_its_call_completed_are_reported_too(
     assert result.success
     assert [(call.start.date(), call.end.date()) for call in server.calls] == [(WEEK[0], days_ago(9, 9)[0])]
     assert {stage: acme.materialized(stage) for stage in STAGES} == dict.fromkeys(STAGES, keys_of(WEEK))
+    for stage in STAGES:
+        assert sorted(materializations(result, stage)) == keys_of(WEEK[:2])
+    last = dg.AssetRecordsFilter(dg.AssetKey(["acme", "leads"]), asset_partitions=keys_of(WEEK[-1:]))
+    (beyond,) = acme.instance.fetch_materializations(last, limit=9).records
+    assert beyond.asset_materialization is not None
+    assert beyond.asset_materialization.metadata["reported_by"] == dg.MetadataValue.dagster_run(result.run_id)
+    assert "leads_per_day" not in beyond.asset_materialization.metadata  # its picture ends with the run's last day
     assert [day.state.value for day in acme.coverage(WEEK)] == ["complete"] * 7
 
 
@@ -151,7 +139,8 @@ def test_a_day_without_leads_is_materialized_with_a_file_that_has_no_rows(
     result = acme.run([empty])
 
     assert result.success
-    assert materializations(result, "leads")[empty.isoformat()]["dagster/partition_row_count"] == 0
+    day = materializations(result, "leads")[empty.isoformat()]
+    assert (day["leads"], day["preview"]) == (0, "no leads")
     assert acme.workspace.lead_files("acme").exists(empty)
     assert [day.state.value for day in acme.coverage([empty])] == ["complete"]
 

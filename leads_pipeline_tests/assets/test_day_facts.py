@@ -9,9 +9,8 @@ import pytest
 
 from leads_pipeline.assets.day_facts import DayTypes, day_numbers, picture, picture_svg, types_in
 from leads_pipeline.days import ONE_DAY, day_end, utc_now
-from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.storage.coverage import DayCoverage, DayState
-from leads_pipeline_tests.assets.installations import WEEK, Installation, materializations
+from leads_pipeline_tests.assets.installations import WEEK, PulledWeek, materializations
 
 FIRST = date(2026, 11, 7)
 SHOWN_AT_ONCE = 1000
@@ -32,12 +31,10 @@ def test_bars_stand_on_each_other_and_the_highest_fills_the_picture() -> None:
     assert paths == {"green": "M0 0v-40h1v30h1v10h1V0", "blue": "M0 0v-20h1v10h1v10h1V0"}
 
 
-def test_the_legend_counts_types_and_days_that_are_not_merged() -> None:
+def test_the_legend_counts_types_and_days_that_lack() -> None:
     text = picture(days({"W": 3, "other": 1}, None, {"W": 4})).value or ""
 
-    assert text.endswith(
-        "2026-11-07 to 2026-11-09; W 7 (blue), other 1 (gray); at most 4 a day; 1 day(s) not merged yet"
-    )
+    assert text.endswith("2026-11-07 to 2026-11-09; W 7 (blue), other 1 (gray); at most 4 a day; 1 day(s) lack")
     assert unquote(text).count("<path fill") == 2
 
 
@@ -57,20 +54,17 @@ def test_no_leads_at_all_are_a_picture_too() -> None:
     assert "no leads; at most 0 a day" in (picture(days({}, {})).value or "")
 
 
-def test_each_day_has_its_numbers_and_the_picture_and_the_last_one_the_lineage(
-    acme: Installation, server: FakeIndiaMart
-) -> None:
-    by_day = materializations(acme.run(WEEK), "leads")
-    truth = server.truth(WEEK[0], WEEK[-1])
+def test_each_day_has_its_numbers_and_the_picture_and_the_last_one_the_lineage(week: PulledWeek) -> None:
+    by_day = materializations(week.result, "leads")
+    truth = week.server.truth(WEEK[0], WEEK[-1])
 
     for day in WEEK:
         own = [lead for lead in truth if lead.query_time.date() == day]
         kinds = Counter(lead.query_type for lead in own)
         numbers = by_day[str(day)]
-        assert numbers["leads"] == numbers["dagster/partition_row_count"] == len(own)
-        assert {name: numbers[f"leads_{name}"] for name in ("W", "P") if kinds[name]} == {
-            name: kinds[name] for name in ("W", "P") if kinds[name]
-        }
+        assert numbers["leads"] == len(own)
+        for kind in ("W", "P", "B", "WA", "BIZ"):
+            assert numbers[f"leads_{kind}"] == kinds[kind]
         assert f"{WEEK[-1]}; " in numbers["leads_per_day"]
     assert [day for day, numbers in by_day.items() if "dagster/column_lineage" in numbers] == [str(WEEK[-1])]
     lineage = by_day[str(WEEK[-1])]["dagster/column_lineage"].deps_by_column
@@ -79,9 +73,8 @@ def test_each_day_has_its_numbers_and_the_picture_and_the_last_one_the_lineage(
     ]
 
 
-def test_leads_first_seen_after_the_day_was_complete_are_late(acme: Installation) -> None:
-    acme.run(WEEK)
-    files, day = acme.workspace.lead_files("acme"), WEEK[0]
+def test_leads_first_seen_after_the_day_was_complete_are_late(week: PulledWeek) -> None:
+    files, day = week.installation.workspace.lead_files("acme"), WEEK[0]
     rows = files.counts([day])[day]
 
     def covered(first_complete_ago: timedelta) -> DayCoverage:

@@ -137,16 +137,16 @@ def test_days_out_of_reach_fail_without_a_call(acme: Installation, server: FakeI
     assert "last 365 days only" in sentence
 
 
-def test_answers_of_another_origin_are_refused_before_a_call(acme: Installation, server: FakeIndiaMart) -> None:
-    acme.run(WEEK)
-    elsewhere = account(server)
-    elsewhere = replace(elsewhere, origin="https://mapi.indiamart.com")
+def test_answers_of_another_origin_are_refused_before_a_call(complete: Installation, server: FakeIndiaMart) -> None:
+    (here,) = complete.settings.accounts
+    elsewhere = replace(here, origin="https://mapi.indiamart.com")
 
-    sentence, _ = failure_of(Installation(replace(acme.settings, accounts=(elsewhere,)), acme.instance).run(NEXT_WEEK))
+    result = Installation(replace(complete.settings, accounts=(elsewhere,)), complete.instance).run(NEXT_WEEK)
+    sentence, _ = failure_of(result)
 
-    assert len(server.calls) == 1
+    assert server.calls == ()
     assert "can't mix" in sentence
-    assert server.origin in sentence
+    assert here.origin in sentence
 
 
 @pytest.mark.parametrize(

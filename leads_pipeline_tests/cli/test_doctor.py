@@ -14,7 +14,9 @@ from leads_pipeline.cli.doctor_checks import version_problem
 from leads_pipeline.days import ONE_DAY, day_of, utc_now
 from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline_tests.alerts.post import PASSWORD
 from leads_pipeline_tests.cli.installation import KEY, Installation
+from leads_pipeline_tests.support import forms_found
 
 doctor = importlib.import_module("leads_pipeline.cli.doctor")  # the package has a command of that name
 YESTERDAY = day_of(utc_now()) - ONE_DAY
@@ -230,6 +232,32 @@ def test_a_clock_that_was_set_back_before_the_last_call_is_a_problem(installatio
     found = check(installation, "clock")
     assert found.level == "problem"
     assert "it was set back" in found.text
+
+
+def test_alert_addresses_that_can_be_used_are_told_with_whom_they_are_for(installation: Installation) -> None:
+    installation.set_key()
+    assert check(installation, "alert addresses").text.startswith("none: alerts show in the UI")
+
+    urls = f"mailto://me:{PASSWORD}@example.org critical,indiamart=json://example.org/{PASSWORD}"
+    installation.monkeypatch.setenv("LEADS_ALERT_URLS", urls)
+    found = check(installation, "alert addresses")
+    assert found.level == "ok"
+    assert "1 (mailto) for all accounts, from level warning up; 2 (json) for indiamart, from level crit" in found.text
+
+
+def test_each_alert_address_that_cannot_be_used_is_named_by_its_place_and_not_shown(installation: Installation) -> None:
+    installation.set_key()
+    urls = f"slack://{PASSWORD} json://example.org/{PASSWORD} critical=nonsense://{PASSWORD} acme=xml://{PASSWORD}/"
+    installation.monkeypatch.setenv("LEADS_ALERT_URLS", urls)
+    printed = installation.leads("doctor", "--json")
+    found = {one["name"]: one["found"] for one in json.loads(printed.out)["checks"] if "alert" in one["name"]}
+
+    assert printed.code == 1
+    assert [*found] == ["alert address 1 (slack)", "alert address 3 (nonsense)", "alert address 4 (xml)"]
+    assert "is no address that Apprise can use" in found["alert address 3 (nonsense)"]
+    assert "names neither a level nor an account" in found["alert address 4 (xml)"]
+    shown = printed.out + printed.err + installation.leads("doctor").out
+    assert forms_found(PASSWORD, shown) == set()
 
 
 def test_versions_within_the_ranges_are_well(installation: Installation) -> None:

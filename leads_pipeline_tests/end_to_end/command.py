@@ -1,4 +1,4 @@
-"""The real `leads` command as a process group of its own, and what Dagster's storage says of its runs."""
+"""The real `leads` command as a process that may be killed, and what Dagster's storage says of its runs."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from leads_pipeline_tests.end_to_end.driver import KEY, Installation, Week
+from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts
 
 DEFAULT_ACCOUNT = "indiamart"
 POOL = f"indiamart_api_{DEFAULT_ACCOUNT}"
@@ -25,27 +26,30 @@ class Command:
 
     folder: Path
     installation: Installation
+    starts: WarmStarts
 
-    def start_pull(self, week: Week, kill_at: str = "") -> "subprocess.Popen[str]":
+    def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         for marker in ("workspace.yaml", "dagster.yaml"):  # a project's root: no other folder's .env is read
             (self.folder / marker).touch()
+
+    def start_pull(self, week: Week) -> "subprocess.Popen[str]":
+        """Start a process group that pulls the week."""
         return subprocess.Popen(
-            [sys.executable, "-c", _MAIN, "pull", "--from", f"{week.first}", "--to", f"{week.last}"],
+            [sys.executable, "-c", _MAIN, *_pull_arguments(week)],
             cwd=self.folder,
-            env=self._environment(kill_at),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            env=self._environment(""),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
         )
 
     def pull(self, week: Week, kill_at: str = "") -> int:
         """Pull the week and return the exit code, which is printed with all the words."""
-        process = self.start_pull(week, kill_at)
-        words, _ = process.communicate(timeout=_GIVE_UP_SECONDS)
-        print(words, f"exit code {process.returncode}")
-        return process.returncode
+        code, out, err = self.starts.run(_pull_arguments(week), self.folder, self._environment(kill_at))
+        print(out, err, f"exit code {code}")
+        return code
 
     def _environment(self, kill_at: str) -> dict[str, str]:
         account = self.installation.account
@@ -59,6 +63,10 @@ class Command:
             "INDIAMART_BLOCK_SECONDS": str(account.block_seconds),
             "INDIAMART_TIMEOUT_SECONDS": str(account.timeout_seconds),
         }
+
+
+def _pull_arguments(week: Week) -> tuple[str, ...]:
+    return ("pull", "--from", f"{week.first}", "--to", f"{week.last}")
 
 
 def kill_group(process: "subprocess.Popen[str]") -> int:

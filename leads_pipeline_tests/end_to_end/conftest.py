@@ -1,8 +1,17 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leads_pipeline_tests.end_to_end.driver import BASE_WEEK, Installation, fake_server, run_to_the_end
+from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts
+
+
+@pytest.fixture(scope="session")
+def starts() -> Iterator[WarmStarts]:
+    """The process that commands are forked from, for who does not want a fresh start."""
+    with WarmStarts() as starts:
+        yield starts
 
 
 @pytest.fixture(scope="session")

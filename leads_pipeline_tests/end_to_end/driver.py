@@ -35,7 +35,8 @@ TIMEOUT_SECONDS = 2.0
 SEED = 11
 LEADS_PER_DAY = 6.0
 _GIVE_UP_SECONDS = 60.0
-_PAUSE_SECONDS = 0.03  # of a reader between two looks: it shares two cores with what it watches
+_PAUSE_SECONDS = 0.25  # of a reader between two looks: it shares two cores with what it watches
+_GLANCE_SECONDS = 0.003  # between two looks at the link alone, which cost next to nothing
 
 CONTEXT.set_forkserver_preload(["leads_pipeline_tests.storage.children", __name__])
 
@@ -199,20 +200,34 @@ class Observed:
 
 
 def watch(link: Path, pipe: Any) -> None:
-    """Open, look, close, again and again; after the stop one last time. Sends `ready`, then what was observed."""
+    """Open, look, close, again and again: as soon as a version is published, in between, and once after the stop.
+
+    Sends `ready`, then what was observed.
+    """
     states: set[PublishedState] = set()
     errors: list[str] = []
     opens = 0
+    version: Path | None = None
     stopping = False
     pipe.send("ready")
     while not stopping:
-        stopping = pipe.poll(_PAUSE_SECONDS)
+        stopping = is_told_to_stop_before_a_new_version(link, version, pipe)
+        version = link.readlink()
         opens += 1
         try:
             states.add(published_state(link))
         except (duckdb.Error, OSError) as error:
             errors.append(f"{type(error).__name__}: {error}")
     pipe.send(Observed(frozenset(states), tuple(errors), opens))
+
+
+def is_told_to_stop_before_a_new_version(link: Path, version: Path | None, pipe: Any) -> bool:
+    """Wait for a stop, but only until the link leads to another version or a pause is over."""
+    pause_ends = time.monotonic() + _PAUSE_SECONDS
+    while time.monotonic() < pause_ends and link.readlink() == version:
+        if pipe.poll(_GLANCE_SECONDS):
+            return True
+    return bool(pipe.poll(0))
 
 
 def hold_on(link: Path, pipe: Any) -> None:

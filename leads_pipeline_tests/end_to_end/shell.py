@@ -63,12 +63,12 @@ class Shell:
         """Return the shell in another folder."""
         return replace(self, folder=folder)
 
-    def leads(self, *arguments: str, program: str = "") -> Done:
-        """Run the command, or a program of the test's own that runs it, to its end."""
-        if self.starts is not None and not program:
-            result = Done(*self.starts.run(arguments, self.folder, self.environment))
+    def leads(self, *arguments: str, before: str = "") -> Done:
+        """Run the command to its end, in a process in which the program `before` has run."""
+        if self.starts is not None:
+            result = Done(*self.starts.run(arguments, self.folder, self.environment, before))
         else:
-            result = self._fresh(program or _MAIN, *arguments)
+            result = self._fresh(f"{before}\n{_MAIN}", *arguments)
         print(f"leads {' '.join(arguments)}: exit code {result.exit_code}\n{result.words}")
         return result
 

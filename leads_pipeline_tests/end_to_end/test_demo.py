@@ -10,16 +10,19 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from leads_pipeline.days import days_between
+from leads_pipeline.alerts.events import Finding, heed_findings
+from leads_pipeline.alerts.ledger import Ledger
+from leads_pipeline.days import days_between, utc_now
 from leads_pipeline.demo_setup import DemoSetup
 from leads_pipeline.fake_indiamart.truth import TrueLead
+from leads_pipeline.indiamart.outcomes import AlertLevel
 from leads_pipeline_tests.end_to_end.command import instance_of
 from leads_pipeline_tests.end_to_end.demo_server import Counts, demo_server, prepare_demo, served_by
 from leads_pipeline_tests.end_to_end.error_runs import KEY, PULLED_WEEK, pull_arguments, server_with, shell_in
 from leads_pipeline_tests.end_to_end.searching import texts_in
 from leads_pipeline_tests.end_to_end.shell import Done, Shell
 from leads_pipeline_tests.end_to_end.truth_rows import assert_is_truth, coverage_states, read_rows
-from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts, warm_starts
+from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -62,12 +65,6 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def starts() -> Iterator[WarmStarts]:
-    with warm_starts() as starts:
-        yield starts
-
-
-@pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, starts: WarmStarts) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("demo")
     with demo_server() as url, server_with(KEY) as other_server:
@@ -81,9 +78,19 @@ def story(tmp_path_factory: pytest.TempPathFactory, starts: WarmStarts) -> Itera
         story.tell("status", warm, "status", "--json")
         story.tell("again", warm, "demo", "--again")
         story.all_leads = served_by(url)
+        open_alerts(warm.data_dir / "state", DEMO, "indiamart")
         story.tell("real", shell_in(warm.folder, other_server, starts), *pull_arguments(PULLED_WEEK))
         story.tell("reset", warm, "demo", "--reset")
         yield story
+
+
+def open_alerts(state_dir: Path, *accounts: str) -> None:
+    """Open one alert about each account."""
+    now = utc_now()
+    found = Finding("no_success", AlertLevel.WARNING, "No call has succeeded.", now - timedelta(days=3))
+    with Ledger(state_dir).page() as page:
+        for account in accounts:
+            heed_findings(page.book, account, [found], now)
 
 
 def whole_demo(setup: DemoSetup) -> tuple[str, ...]:
@@ -118,7 +125,7 @@ def test_the_demo_ends_with_what_came_in_and_what_to_try(story: Story) -> None:
     out = story.chapters["first"].done.out
 
     assert f"{len(story.first_leads)} leads from {story.setup.first_day} to {story.setup.last_day}" in out
-    assert len([line for line in out.partition("Try next:")[2].splitlines() if line.strip().startswith("leads ")]) == 3
+    assert len([line for line in out.partition("Try next:")[2].splitlines() if line.strip().startswith("leads ")]) == 4
 
 
 def test_the_demo_again_makes_no_call_and_changes_nothing(story: Story) -> None:
@@ -161,10 +168,20 @@ def test_the_reset_leaves_no_file_and_no_row_of_the_demo(story: Story) -> None:
     assert named == ["merge-demo.lock"]  # empty; who waits for a lock must find the same file
     for version in (reset.data_dir / "published").iterdir():
         with duckdb.connect(str(version), read_only=True) as connection:
-            for table in ("leads", "quarantine", "api_calls", "coverage"):
+            for table in ("leads", "quarantine", "api_calls", "coverage", "alerts"):
                 accounts = connection.execute(f"SELECT DISTINCT account FROM {table}").fetchall()  # noqa: S608
                 assert accounts in ([], [("indiamart",)])
     assert "The demo is removed." in reset.done.err
+
+
+def test_the_reset_takes_the_demos_alerts_away_and_leaves_the_others(story: Story) -> None:
+    before, after = (
+        {record.cause.account for record in Ledger(story.chapters[name].data_dir / "state").records()}
+        for name in ("real", "reset")
+    )
+
+    assert before == {DEMO, "indiamart"}
+    assert after == {"indiamart"}
 
 
 def test_the_reset_leaves_nothing_of_the_demo_in_dagster(story: Story) -> None:

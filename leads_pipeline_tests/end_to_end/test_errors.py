@@ -29,7 +29,7 @@ from leads_pipeline_tests.end_to_end.error_runs import (
     server_with,
     tables_of,
 )
-from leads_pipeline_tests.end_to_end.warm_starts import warm_starts
+from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts
 from leads_pipeline_tests.private_values import private_values
 from leads_pipeline_tests.support import closed_port_url
 
@@ -38,8 +38,8 @@ NOBODY = 65_534
 
 
 @pytest.fixture(scope="module")
-def good_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    with server_with(KEY, SECOND_KEY) as server, warm_starts() as starts:
+def good_base(tmp_path_factory: pytest.TempPathFactory, starts: WarmStarts) -> Iterator[Base]:
+    with server_with(KEY, SECOND_KEY) as server:
         yield Base.build(tmp_path_factory.mktemp("good") / "project", server, starts)
 
 
@@ -198,23 +198,20 @@ def test_a_data_folder_that_cannot_be_made_is_named(base: Base, folder: str) -> 
 
 
 def test_a_data_folder_of_somebody_else_is_named(base: Base) -> None:
-    """As somebody whom modes bind: root's child gives up its rights once everything is imported."""
-    as_nobody = f"""
+    """As somebody whom modes bind: root's child gives up its rights."""
+    become_nobody = f"""
 import os
-import leads_pipeline.cli.pull
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid({NOBODY})
     os.setuid({NOBODY})
-from leads_pipeline.cli import main
-main()
 """
     with tempfile.TemporaryDirectory() as open_to_all:
         Path(open_to_all).chmod(0o755)
         data_dir = Path(open_to_all) / "data"
         data_dir.mkdir(mode=0o555)
         shell = base.shell.elsewhere(Path(open_to_all)).having(LEADS_DATA_DIR=str(data_dir))
-        done = shell.leads(*OTHER, program=as_nobody)
+        done = shell.leads(*OTHER, before=become_nobody)
         left = [*data_dir.iterdir()]
 
     assert_tells(done, USAGE, "The data folder .* can't be written .*Give this user write access")
@@ -283,15 +280,10 @@ def test_a_full_disk_is_told_and_the_next_pull_continues(base: Base) -> None:
     """A process that may write no file above a size meets what a full disk does, in the largest file: the store."""
     data_dir = base.shell.data_dir
     limit = (data_dir / "state" / "store.duckdb").stat().st_size - 1
-    limited = f"""
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-from leads_pipeline.cli import main
-main()
-"""
+    set_limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
     published_before = tables_of(data_dir)["leads"]
 
-    failed = base.shell.leads(*OTHER, program=limited)
+    failed = base.shell.leads(*OTHER, before=set_limit)
     published_after = tables_of(data_dir)["leads"]
     continued = base.shell.leads(*OTHER)
 

@@ -37,6 +37,7 @@ from leads_pipeline_tests.end_to_end.driver import (
     watch,
 )
 from leads_pipeline_tests.end_to_end.truth_rows import assert_is_truth, coverage_states
+from leads_pipeline_tests.end_to_end.warm_starts import WarmStarts
 from leads_pipeline_tests.storage.children import running
 
 WEEK = BASE_WEEK.after(1)
@@ -222,12 +223,12 @@ class LateToAsk(CallSlots):
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[tuple[FakeIndiaMart, Command]]:
+def command(tmp_path: Path, starts: WarmStarts) -> Iterator[tuple[FakeIndiaMart, Command]]:
     """The real command over an installation with the base week published, and the server that it asks."""
     with fake_server() as server:
         installation = Installation(tmp_path / "data", server.url, DEFAULT_ACCOUNT, server.origin)
         run_to_the_end(installation, [BASE_WEEK])
-        yield server, Command(tmp_path / "project", installation)
+        yield server, Command(tmp_path / "project", installation, starts)
 
 
 @pytest.mark.parametrize("kill_at", ["raw:body", "normalize:leads", "merge:rename:5", "publish:before_link"])

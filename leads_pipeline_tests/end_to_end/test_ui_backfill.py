@@ -1,25 +1,21 @@
 """`leads ui --demo`: a backfill of the demo's 30 days as the UI starts it, with the daemon running."""
 
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import requests
 
 from leads_pipeline.days import days_between
 from leads_pipeline_tests.assets.installations import STAGES
 from leads_pipeline_tests.end_to_end.demo_server import Counts, prepare_demo, served_by, url_at
 from leads_pipeline_tests.end_to_end.shell import Shell
 from leads_pipeline_tests.end_to_end.truth_rows import assert_is_truth, coverage_states
+from leads_pipeline_tests.end_to_end.ui_process import Ui, free_port, running_ui
 
-START_SECONDS = 120.0
 BACKFILL_SECONDS = 400.0
 STOP_SECONDS = 40.0
 
@@ -42,70 +38,18 @@ query ($id: String!) {
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
-class Ui:
-    """The running UI, asked as its pages ask it."""
-
-    def __init__(self, port: int, process: "subprocess.Popen[bytes]") -> None:
-        self._url = f"http://127.0.0.1:{port}"
-        self.process = process
-
-    def wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, "the UI ended by itself"
-            try:
-                requests.get(f"{self._url}/server_info", timeout=5)
-            except requests.RequestException:
-                time.sleep(0.5)
-            else:
-                return
-        raise AssertionError("the UI does not answer")
-
-    def ask(self, query: str, **variables: object) -> Any:
-        answer = requests.post(f"{self._url}/graphql", json={"query": query, "variables": variables}, timeout=60)
-        (content,) = answer.json()["data"].values()
-        return content
-
-    def backfill(self, account: str, days: list[str]) -> Any:
-        """Start a backfill of the account's whole chain over the days; return it once it has ended."""
-        assets = [{"path": [account, stage]} for stage in STAGES]
-        launched = self.ask(LAUNCH, backfill={"assetSelection": assets, "partitionNames": days})
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        deadline = time.monotonic() + BACKFILL_SECONDS
-        while time.monotonic() < deadline:
-            backfill = self.ask(LOOK, id=launched["backfillId"])
-            if backfill["status"] != "REQUESTED":
-                return backfill
-            time.sleep(1.0)
-        raise AssertionError("the backfill does not end")
-
-
-@contextmanager
-def running_ui(shell: Shell, port: int, log: Path) -> Iterator[Ui]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            shell.command_line("ui", "--demo", "--port", str(port)),
-            cwd=shell.folder,
-            env=shell.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield Ui(port, process)
-    finally:
-        for started in [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []:
-            started.kill()
-        process.kill()
-        process.wait()
-        print(log.read_text(encoding="utf-8"))
+def run_backfill(ui: Ui, account: str, days: list[str]) -> Any:
+    """Start a backfill of the account's whole chain over the days; return it once it has ended."""
+    assets = [{"path": [account, stage]} for stage in STAGES]
+    launched = ui.ask(LAUNCH, backfill={"assetSelection": assets, "partitionNames": days})
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    deadline = time.monotonic() + BACKFILL_SECONDS
+    while time.monotonic() < deadline:
+        backfill = ui.ask(LOOK, id=launched["backfillId"])
+        if backfill["status"] != "REQUESTED":
+            return backfill
+        time.sleep(1.0)
+    raise AssertionError("the backfill does not end")
 
 
 @pytest.mark.timeout(900)
@@ -117,7 +61,7 @@ def test_a_backfill_of_30_days_in_the_ui_is_five_runs_with_five_calls(tmp_path: 
 
     with running_ui(shell, free_port(), tmp_path / "ui.log") as ui:
         ui.wait_until_it_answers()
-        backfill = ui.backfill("demo", days)
+        backfill = run_backfill(ui, "demo", days)
         counts, leads = Counts.at(url), served_by(url)
         started = psutil.Process(ui.process.pid).children(recursive=True)
         ui.process.send_signal(signal.SIGINT)

@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,15 +56,25 @@ class WarmStarts:
         assert self._process is not None
         self._process.communicate()
 
-    def run(self, arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
-        """Run the command to its end; return its exit code, standard output and standard error."""
+    def run(
+        self, arguments: tuple[str, ...], folder: Path, environment: Mapping[str, str], before: str = ""
+    ) -> tuple[int, str, str]:
+        """Run the command to its end, in a process in which the program `before` has run.
+
+        Returns its exit code (minus the signal that ended it), standard output and standard error.
+        """
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         with tempfile.TemporaryDirectory() as outputs:
             out, err = Path(outputs) / "out", Path(outputs) / "err"
-            request = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+            request = {
+                "arguments": arguments,
+                "folder": str(folder),
+                "environment": dict(environment),
+                "before": before,
+            }
             print(json.dumps(request | {"out": str(out), "err": str(err)}), file=process.stdin, flush=True)
             exit_code = int(process.stdout.readline())
             return exit_code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
@@ -100,6 +109,7 @@ def _become_the_command(request: dict[str, object]) -> None:
     sys.argv = ["leads", *arguments]
     exit_code: object = 1
     try:
+        exec(str(request["before"]), {})  # noqa: S102 - the tests' own programs
         run_command()
     except SystemExit as end:
         exit_code = end.code
@@ -109,13 +119,6 @@ def _become_the_command(request: dict[str, object]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code if isinstance(exit_code, int) else 1)  # taking all modules down would take a second
-
-
-@contextmanager
-def warm_starts() -> Iterator[WarmStarts]:
-    """Run the process that commands are forked from."""
-    with WarmStarts() as starts:
-        yield starts
 
 
 if __name__ == "__main__":
