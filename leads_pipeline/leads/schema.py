@@ -154,7 +154,8 @@ LEAD_COLUMNS: tuple[Column, ...] = (
     Column(
         COUNTRY_FROM_NUMBER,
         pa.bool_(),
-        "Whether sender_country_iso is that of the buyer's number, because the API gave none; NULL without a country",
+        "Whether sender_country_iso is that of the buyer's number, because the API gave none (a number without a "
+        "country code counts as Indian); NULL without a country",
     ),
     *REQUIREMENT_COLUMNS,
     Column("extra", TEXT, "JSON object of the fields that this schema does not know; NULL when there are none"),

@@ -1,10 +1,12 @@
-"""Who of the leads' senders are one buyer: `buyers`, and `buyer_id` and `is_repeat` of each lead.
+"""Who of the leads' senders are one buyer: table `buyers`, and `buyer_id` and `is_repeat` of each lead.
 
-Leads of one account that share a mobile or an e-mail address, first or second, are one buyer's; so are leads that
-are joined by a chain of such leads. All of it is a function of the leads that stand in the tables, whatever order
-they came in: a buyer's id follows from the lead that was first seen of it, so that a late lead of an older enquiry
-does not rename a buyer. It depends on all days, so it is in no Parquet file; the store works it out anew for the
-buyers that a refresh touches, and only for those.
+Leads of one account that share a mobile or an e-mail address, first or second, are of one buyer; so are leads that
+others join in between. Landlines join nobody, for an office shares them, and neither does what people type to pass
+a form (buyers_sql.py). A lead without any mobile or address that tells has no buyer: it could be anybody's.
+
+All of it follows from the leads that stand in the tables, whatever order they came in. A buyer's id follows from the
+lead that was first seen, so that a late lead of an older enquiry renames nobody. Since all days count, no Parquet
+file holds it; the store works it out anew for the buyers that a refresh touches, and only for those.
 """
 
 from dataclasses import dataclass, field

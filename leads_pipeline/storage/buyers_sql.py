@@ -13,25 +13,27 @@ import duckdb
 OPEN = "00000000-0000-0000-0000-000000000000"
 """What buyer_id says in a lead that was inserted or changed, until the same transaction settles it."""
 
-# Typed to pass a form: eight equal digits at the end, or eight that run up or down.
-_UP, _DOWN = "01234567890123456", "98765432109876543"
-_TYPED_AT_RANDOM = "|".join(
-    [f"{digit}{{{{8}}}}" for digit in "0123456789"]
-    + [run[start : start + 8] for run in (_UP, _DOWN) for start in range(10)]
+# A number whose last eight digits are all the same, or run up or down, was typed to pass a form.
+_RUNS = ("01234567890123456", "98765432109876543")
+_TYPED_TO_PASS = "|".join(
+    (
+        *(f"{digit}{{8}}" for digit in range(10)),
+        *(run[start : start + 8] for run in _RUNS for start in range(10)),
+    )
 )
-_NOBODYS = (
+_NOBODYS_MAILBOX = (
     "no[._-]?reply|do[._-]?not[._-]?reply|n[.]?a|nil|none|null|no[._-]?e?mail|no[._-]?id|not[._-]?available|unknown|"
     "test|testing|abcd?|xyz|dummy"
-)
-_IS_NUMBER, _IS_ADDRESS = (
-    f"NOT regexp_matches({{}}, '({_TYPED_AT_RANDOM})$')",
-    f"NOT regexp_matches({{}}, '^({_NOBODYS})@')",
 )
 
 # Landlines are no identifiers: the people of one office or house share them.
 _TELLS = {
-    **{column: _IS_NUMBER.format(column) for column in ("sender_mobile", "sender_mobile_alt")},
-    **{column: _IS_ADDRESS.format(column) for column in ("sender_email", "sender_email_alt")},
+    column: f"NOT regexp_matches({column}, '{pattern}')"
+    for pattern, columns in (
+        (f"({_TYPED_TO_PASS})$", ("sender_mobile", "sender_mobile_alt")),
+        (f"^({_NOBODYS_MAILBOX})@", ("sender_email", "sender_email_alt")),
+    )
+    for column in columns
 }
 """Whether the value of each of these columns tells who asked; NULL where there is none."""
 
@@ -182,21 +184,10 @@ INSERT INTO pipeline.buyer_identifiers BY NAME
 SELECT ? AS account, key, buyer_id FROM ({_SETTLED_KEYS}) ANTI JOIN standing USING (key, buyer_id)
 """  # noqa: S608
 
-DROP_TEMPORARY = "; ".join(
-    f"DROP TABLE {table}"
-    for table in (
-        "fresh",
-        "touched",
-        "recalled",
-        "scope",
-        "lead_key",
-        "first_lead",
-        "settled",
-        "asked",
-        "said",
-        "standing",
-    )
-)
+DROP_TEMPORARY = """
+DROP TABLE fresh; DROP TABLE touched; DROP TABLE recalled; DROP TABLE scope; DROP TABLE lead_key;
+DROP TABLE first_lead; DROP TABLE settled; DROP TABLE asked; DROP TABLE said; DROP TABLE standing
+"""
 
 BUYER_RULES = (duckdb.__version__, _KEYS, MAKE_SETTLED, MAKE_ASKED, MAKE_SAID, ADD_BUYERS)
 """What decides who is one buyer and what is told of them; when it changes, what stands in a store is of no use.

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,8 +24,8 @@ def ids(count: int) -> list[dict[str, object]]:
     return [record(str(30_000_000 + number), noon(number % 4)) for number in range(count)]
 
 
-@pytest.fixture
-def history() -> Iterator[History]:
+@pytest.fixture(scope="module")
+def filled() -> Iterator[History]:
     """Ten leads: five in the first complete answer, then one more in each later one; and a day that is not over."""
     with folder_in_memory() as folder:
         answers = [Answer(window(0, 3), FIRST_COMPLETE, ids(5))]
@@ -33,6 +34,13 @@ def history() -> Iterator[History]:
             for number, hours in enumerate(LATE_BY, 1)
         ]
         yield new_history(folder, "indiamart").fill(answers)
+
+
+@pytest.fixture
+def history(filled: History, tmp_path: Path) -> History:
+    """A copy, to go on from."""
+    shutil.copytree(filled.data_dir, tmp_path / "data", symlinks=True)
+    return new_history(tmp_path, "indiamart")
 
 
 def test_late_are_the_leads_that_the_first_answer_for_their_whole_day_did_not_hold(history: History) -> None:

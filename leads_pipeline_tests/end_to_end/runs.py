@@ -14,12 +14,12 @@ from leads_pipeline.stages.pull import Pulled, PullRequest
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline.storage.normalized_files import AnswerCounts
+from leads_pipeline_tests.memory import memory_root
 from leads_pipeline_tests.storage.children import CONTEXT
 from leads_pipeline_tests.support import pull_to_the_end
 
 Days = tuple[date, ...]
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 _RUN_NUMBERS = itertools.count(1)
 
 CONTEXT.set_forkserver_preload(
@@ -29,8 +29,8 @@ CONTEXT.set_forkserver_preload(
 
 @contextmanager
 def folder_in_memory() -> Iterator[Path]:
-    """A folder whose syncs cost nothing, where the machine has one: for tests in which no process dies."""
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+    """A folder whose syncs cost nothing, where the machine has one."""
+    with TemporaryDirectory(dir=memory_root()) as folder:
         yield Path(folder)
 
 

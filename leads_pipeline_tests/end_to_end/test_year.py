@@ -169,7 +169,7 @@ def test_twenty_holes_in_a_complete_year_are_pulled_in_the_fewest_calls(
     runs = runs_of_a_pull(workspace, YEAR)
     for days in runs:
         call_for(workspace, days)
-        merge(workspace, days)
+    merge(workspace, YEAR)
 
     assert_fewest(server, holes)
     assert len(runs) == len(server.calls)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def _folded(text: str | None) -> str | None:
     return "\n".join(re.sub("[ \t]+", " ", line).strip() for line in lines).strip() or None
 
 
+@cache
 def _e164(text: str | None, region: str) -> str | None:
     if text is None:
         return None

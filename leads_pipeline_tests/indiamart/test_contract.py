@@ -16,37 +16,13 @@ from leads_pipeline.indiamart.outcomes import Judgement, Outcome
 from leads_pipeline.indiamart.reading import UnreadableAnswerError
 from leads_pipeline.indiamart.windows import Window, plan_windows
 from leads_pipeline.secret_values import SecretMasker
+from leads_pipeline_tests.fault_outcomes import OUTCOME_OF_FAULT
 from leads_pipeline_tests.indiamart.versions import REFUSALS, Speaker, server_of_both, speakers
 from leads_pipeline_tests.support import bare_server, closed_port_url, complete_days, forms_found, http_answer, ist
 
 WINDOW = Window(ist("2026-03-01 00:00:00"), ist("2026-03-08 00:00:00"))
 DAYS = complete_days(7)
 HTML = b"<html><body>We will be back soon</body></html>"
-
-OUTCOMES = {
-    FaultName.SOFT_429: Outcome.RATE_LIMITED,
-    FaultName.HARD_429: Outcome.KEY_BLOCKED,
-    FaultName.HTTP_429: Outcome.KEY_BLOCKED,
-    FaultName.KEY_INCORRECT: Outcome.KEY_REJECTED,
-    FaultName.KEY_EXPIRED: Outcome.KEY_REJECTED,
-    FaultName.KEY_REGENERATED: Outcome.KEY_REJECTED,
-    FaultName.NOT_YET_AVAILABLE_204: Outcome.NOT_YET_AVAILABLE,
-    FaultName.NOT_YET_AVAILABLE_401: Outcome.NOT_YET_AVAILABLE,
-    FaultName.BAD_REQUEST: Outcome.BAD_REQUEST,
-    FaultName.TOO_WIDE: Outcome.BAD_REQUEST,
-    FaultName.SERVER_ERROR: Outcome.SERVER_ERROR,
-    FaultName.HTTP_500: Outcome.SERVER_ERROR,
-    FaultName.HTML_200: Outcome.UNREADABLE,
-    FaultName.HTML_502: Outcome.SERVER_ERROR,
-    FaultName.HTML_WITH_KEY: Outcome.SERVER_ERROR,
-    FaultName.EMPTY_BODY: Outcome.UNREADABLE,
-    FaultName.EMPTY_LIST: Outcome.AMBIGUOUS_EMPTY,
-    FaultName.REDIRECT: Outcome.UNREADABLE,
-    FaultName.CUT_CONNECTION: Outcome.UNREADABLE,
-    FaultName.TRUNCATED_JSON: Outcome.UNREADABLE,
-    FaultName.FEWER_THAN_TOTAL: Outcome.TRUNCATED,
-}
-"""What a call that meets a fault ends as, in both versions; with the other faults it brings its leads."""
 IN_OTHER_TESTS = {FaultName.RESET, FaultName.UNKNOWN_CODE}
 
 
@@ -251,7 +227,7 @@ def test_every_fault_ends_as_the_same_outcome_in_every_version_and_shows_no_secr
     server.inject(fault, seconds=0.05)
     answer = ask(speaker)
     judgement = judged(speaker, answer.body, answer.http_status)
-    assert judgement.outcome is OUTCOMES.get(fault, Outcome.LEADS)
+    assert judgement.outcome is OUTCOME_OF_FAULT[fault]
     if judgement.outcome.rule.has_records:
         assert len(speaker.version.records_of(answer.body)) == judgement.records > 0
     assert answer.key_masked == (fault in (FaultName.ECHO_KEY, FaultName.HTML_WITH_KEY))

@@ -264,7 +264,7 @@ def test_no_value_of_any_record_is_lost(given: list[dict[str, str | None]]) -> N
     leads = normalize_answer(records_in_v2_form(records), facts(source_api="v1")).leads
     for record, row in zip(records, rows_of(leads), strict=True):
         extra = json.loads(str(row["extra"] or "{}"))
-        kept = {value.strip() for value in (*row.values(), *extra.values()) if isinstance(value, str)}
+        kept = {str(value).strip() for value in (*row.values(), *extra.values()) if isinstance(value, str | int)}
         for name, value in record.items():
             said = (value or "").strip()
             if name in ("RN", "TOTAL_COUNT") or said in ("", "0") or read_v1_time(said) or not said.strip(", "):

@@ -19,6 +19,7 @@ from leads_pipeline.stages.pull import (
     PullLater,
 )
 from leads_pipeline.storage.coverage import DayState
+from leads_pipeline_tests.fault_outcomes import OUTCOME_OF_FAULT
 from leads_pipeline_tests.stages.pulls import DAYS, SELLERS, FakeSeller, Installation, claim_of_another
 from leads_pipeline_tests.storage.raw_responses import name_of, store, window_of
 from leads_pipeline_tests.support import (
@@ -35,34 +36,6 @@ from leads_pipeline_tests.support import (
 
 INTERVAL = 0.05
 BEFORE_REACH = days_between(day_of(utc_now()) - timedelta(days=400), day_of(utc_now()) - timedelta(days=398))
-
-OUTCOME_OF_FAULT = {
-    FaultName.SOFT_429: Outcome.RATE_LIMITED,
-    FaultName.HARD_429: Outcome.KEY_BLOCKED,
-    FaultName.HTTP_429: Outcome.KEY_BLOCKED,
-    FaultName.KEY_INCORRECT: Outcome.KEY_REJECTED,
-    FaultName.KEY_EXPIRED: Outcome.KEY_REJECTED,
-    FaultName.KEY_REGENERATED: Outcome.KEY_REJECTED,
-    FaultName.NOT_YET_AVAILABLE_204: Outcome.NOT_YET_AVAILABLE,
-    FaultName.NOT_YET_AVAILABLE_401: Outcome.NOT_YET_AVAILABLE,
-    FaultName.BAD_REQUEST: Outcome.BAD_REQUEST,
-    FaultName.TOO_WIDE: Outcome.BAD_REQUEST,
-    FaultName.SERVER_ERROR: Outcome.SERVER_ERROR,
-    FaultName.HTTP_500: Outcome.SERVER_ERROR,
-    FaultName.UNKNOWN_CODE: Outcome.SERVER_ERROR,
-    FaultName.HTML_200: Outcome.UNREADABLE,
-    FaultName.HTML_502: Outcome.SERVER_ERROR,
-    FaultName.HTML_WITH_KEY: Outcome.SERVER_ERROR,
-    FaultName.EMPTY_BODY: Outcome.UNREADABLE,
-    FaultName.EMPTY_LIST: Outcome.AMBIGUOUS_EMPTY,
-    FaultName.REDIRECT: Outcome.UNREADABLE,
-    FaultName.RESET: Outcome.UNREACHABLE,
-    FaultName.CUT_CONNECTION: Outcome.UNREADABLE,
-    FaultName.TRUNCATED_JSON: Outcome.UNREADABLE,
-    FaultName.FEWER_THAN_TOTAL: Outcome.TRUNCATED,
-}
-"""What a call that meets a fault ends as; with the other faults it still brings its leads."""
-
 
 _keys = iter(SELLERS)
 
@@ -279,15 +252,11 @@ def test_a_process_that_lost_its_slot_before_the_call_makes_none(
 # Calls that fail
 
 
-def test_every_fault_of_the_fake_is_accounted_for() -> None:
-    assert {*OUTCOME_OF_FAULT} < {*FaultName}
-
-
 @pytest.mark.parametrize("fault", FaultName)
 def test_after_any_fault_clean_runs_end_in_the_truth_and_no_call_is_refused(
     installation: Installation, fault: FaultName
 ) -> None:
-    outcome = OUTCOME_OF_FAULT.get(fault, Outcome.LEADS)
+    outcome = OUTCOME_OF_FAULT[fault]
     installation.fake.inject(fault, seconds=0.1)
     try:
         result = installation.pull()
