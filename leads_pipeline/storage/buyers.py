@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
+from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, arrow_schema
 from leads_pipeline.storage import buyers_sql as sql
-from leads_pipeline.storage.tables import LEADS
+from leads_pipeline.storage.tables import LEAD_BUYER_COLUMNS, LEADS
 
 _DECISIVE = (
     *("query_id", "query_type", "query_time", "first_seen_at"),
@@ -32,11 +32,9 @@ _DECISIVE = (
 _MOST_HELD = 100_000
 """Leads kept in memory until their buyers are settled. Updating rows of the same transaction costs far more."""
 
-_STATE_SCHEMA = pa.schema([("buyer_id", pa.string()), ("is_repeat", pa.bool_())])
-"""The columns of leads that buyers decide. UUIDs travel as text: Arrow can't cast between the two."""
+_STATE_SCHEMA = arrow_schema(LEAD_BUYER_COLUMNS)
 _OPEN_STATE = [pa.scalar(sql.OPEN, pa.string()), pa.scalar(None, pa.bool_())]
 _KNOWN_SCHEMA = pa.schema([*(LEADS_ARROW_SCHEMA.field(name) for name in _DECISIVE), *_STATE_SCHEMA])
-_HELD_SCHEMA = pa.schema([*(field for field in LEADS.schema if field.name not in _STATE_SCHEMA.names), *_STATE_SCHEMA])
 
 
 @dataclass
@@ -83,7 +81,7 @@ class BuyerUpkeep:
     def settle(self, account: str) -> None:
         """Settle the buyers of the account's leads that are new, changed or gone, and of whom they share with."""
         gone = pa.concat_tables([_KNOWN_SCHEMA.empty_table(), *self._gone, *self._left.values()])
-        held = pa.concat_tables([_HELD_SCHEMA.empty_table(), *self._held])
+        held = pa.concat_tables([LEADS.schema.empty_table(), *self._held])
         held = held.append_column("place", pa.array(range(-held.num_rows, 0), pa.int64()))
         if self._are_open or gone.num_rows or held.num_rows:
             self.connection.register("gone", gone)
@@ -99,7 +97,7 @@ class BuyerUpkeep:
         if sum(held.num_rows for held in self._held) + rows.num_rows > _MOST_HELD:
             self._are_open = True
             return rows
-        self._held.append(rows.select(_HELD_SCHEMA.names).cast(_HELD_SCHEMA))
+        self._held.append(rows.select(LEADS.schema.names).cast(LEADS.schema))
         return rows.slice(0, 0)
 
     def _settle(self, account: str) -> None:

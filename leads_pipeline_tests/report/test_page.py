@@ -18,6 +18,7 @@ from leads_pipeline_tests.report.databases import PUBLISHED, published_database,
 from leads_pipeline_tests.storage.lead_tables import DAY, day_after
 
 CANARY = "zanzibar"
+BUYER = "5ca1ab1e-0000-4000-8000-000000000000"
 TOLD = {"account", "query_type", "sender_city", "sender_state", "sender_country_iso", "query_product_name"}
 """The columns of text whose values the page shows; none of them tells who a buyer is."""
 PRODUCT = '<b>Bolts</b> & "nuts" for $5 or $x_1$, galvanised, in boxes'
@@ -27,7 +28,7 @@ TEXTS = {pa.string(): CANARY, pa.list_(pa.string()): [CANARY], pa.map_(pa.string
 
 def texts_of(table: Table) -> dict[str, object]:
     """Return the canary for every column of text that the table has."""
-    return {field.name: TEXTS[field.type] for field in table.schema if field.type in TEXTS}
+    return {field.name: TEXTS[field.type] for field in table.schema if field.type in TEXTS} | {"buyer_id": BUYER}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,7 @@ def test_no_personal_data_is_on_the_page_whatever_column_it_stands_in(page: str,
     assert CANARY.encode() in database.read_bytes()
 
     assert CANARY not in page.lower()
+    assert BUYER not in page.lower()
     assert "Pune, Maharashtra" in page
 
 

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import duckdb
 import pytest
@@ -89,12 +90,13 @@ def test_products_and_places_are_ranked_with_what_is_left_out(database: Path) ->
 
 
 def test_buyers_are_counted_by_their_enquiries_and_repeats_as_the_tables_say(database: Path) -> None:
+    once, again_after_years, often = (str(UUID(int=number)) for number in (1, 2, 3))
     with published_database(database) as published:
         published.add_leads(DAY, 2, buyer_id=None, is_repeat=None)
-        published.add_leads(DAY, buyer_id="once")
-        published.add_leads(DAY, buyer_id="again, after years", is_repeat=True)
-        published.add_leads(DAY, buyer_id="often")
-        published.add_leads(day_after(1), 6, buyer_id="often", is_repeat=True)
+        published.add_leads(DAY, buyer_id=once)
+        published.add_leads(DAY, buyer_id=again_after_years, is_repeat=True)
+        published.add_leads(DAY, buyer_id=often)
+        published.add_leads(day_after(1), 6, buyer_id=often, is_repeat=True)
 
     buyers = only_section(database).buyers
 

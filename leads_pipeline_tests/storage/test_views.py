@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -21,6 +22,7 @@ from leads_pipeline_tests.storage.view_rows import buyer, create_database, inser
 from leads_pipeline_tests.support import ist
 
 SUNDAY, MONDAY = date(2026, 3, 1), date(2026, 3, 2)
+ONE, TWO, THREE = (str(UUID(int=number)) for number in (1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +129,12 @@ def test_products_and_categories_tell_leads_buyers_and_repeats_most_first(empty:
         empty,
         LEADS,
         [
-            lead("0", at[0], **pipe, buyer_id="b1", is_repeat=False),
-            lead("1", at[1], **pipe, buyer_id="b1", is_repeat=True),
+            lead("0", at[0], **pipe, buyer_id=ONE, is_repeat=False),
+            lead("1", at[1], **pipe, buyer_id=ONE, is_repeat=True),
             lead("2", at[2], **pipe),
-            lead("3", at[3], query_product_name="Rod", query_mcat_name="Steel", buyer_id="b2", is_repeat=False),
+            lead("3", at[3], query_product_name="Rod", query_mcat_name="Steel", buyer_id=TWO, is_repeat=False),
             lead("4", at[4]),
-            lead("5", at[5], **pipe, account="other", buyer_id="b3", is_repeat=True),
+            lead("5", at[5], **pipe, account="other", buyer_id=THREE, is_repeat=True),
         ],
     )
 
@@ -158,9 +160,9 @@ def test_places_are_counted_by_city_state_and_country(empty: duckdb.DuckDBPyConn
         empty,
         LEADS,
         [
-            lead("1", "2026-03-01 10:00:00", **pune, buyer_id="b1", is_repeat=False),
-            lead("2", "2026-03-01 11:00:00", **pune, buyer_id="b2", is_repeat=True),
-            lead("3", "2026-03-01 12:00:00", **(pune | {"sender_city": "Nashik"}), buyer_id="b1", is_repeat=True),
+            lead("1", "2026-03-01 10:00:00", **pune, buyer_id=ONE, is_repeat=False),
+            lead("2", "2026-03-01 11:00:00", **pune, buyer_id=TWO, is_repeat=True),
+            lead("3", "2026-03-01 12:00:00", **(pune | {"sender_city": "Nashik"}), buyer_id=ONE, is_repeat=True),
             lead("4", "2026-03-01 13:00:00", sender_country_iso="AE"),
             lead("5", "2026-03-01 14:00:00"),
         ],
@@ -216,14 +218,14 @@ def test_repeat_buyers_are_those_with_several_enquiries_most_first(empty: duckdb
         empty,
         BUYERS,
         [
-            buyer("once", 1, first, first),
-            buyer("twice", 2, first, last, mobiles=["+919812300045"]),
-            buyer("thrice", 3, first, last),
+            buyer(ONE, 1, first, first),
+            buyer(TWO, 2, first, last, mobiles=["+919812300045"]),
+            buyer(THREE, 3, first, last),
         ],
     )
-    assert [row["buyer_id"] for row in records(empty, "repeat_buyers")] == ["thrice", "twice"]
+    assert [row["buyer_id"] for row in records(empty, "repeat_buyers")] == [THREE, TWO]
     assert records(empty, "repeat_buyers") == [
-        row for row in records(empty, "(FROM buyers ORDER BY enquiries DESC)") if row["buyer_id"] in ("twice", "thrice")
+        row for row in records(empty, "(FROM buyers ORDER BY enquiries DESC)") if row["buyer_id"] in (TWO, THREE)
     ]
 
 
