@@ -1,5 +1,6 @@
 """Answers put into an installation's store as if an earlier run had pulled them."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from leads_pipeline.fake_indiamart.answers import leads_answer
 from leads_pipeline.fake_indiamart.draws import Draws
 from leads_pipeline.fake_indiamart.truth import TrueLead
-from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.stages.workspace import Workspace
@@ -26,7 +27,8 @@ def store_records(
 ) -> RawResponse:
     """Store an answer with these records, by default received the moment it was sent; it is not in the catalogue."""
     name = ResponseName(workspace.settings.accounts[0].name, source_api, window, sent_at)
-    return _store(workspace, name, answer_body(records=records), received_at or sent_at)
+    body = json.dumps(records).encode() if source_api == "v1" else answer_body(records=records)
+    return _store(workspace, name, body, received_at or sent_at)
 
 
 def store_leads(workspace: Workspace, window: Window, leads: Sequence[TrueLead], sent_at: datetime) -> RawResponse:
@@ -41,7 +43,7 @@ def store_leads(workspace: Workspace, window: Window, leads: Sequence[TrueLead],
 
 def _store(workspace: Workspace, name: ResponseName, body: bytes, received_at: datetime) -> RawResponse:
     account = workspace.settings.accounts[0]
-    judgement = v2.judge(body, 200, SecretMasker([account.key]))
+    judgement = api_version(name.source_api).judge(body, 200, SecretMasker([account.key]))
     response = RawResponse(
         response_id=name.response_id,
         account=account.name,

@@ -14,13 +14,9 @@ from hypothesis import strategies as st
 
 from leads_pipeline.days import ONE_DAY, day_start, days_between
 from leads_pipeline.indiamart.windows import Window
-from leads_pipeline.leads.frames import to_table
-from leads_pipeline.leads.normalize import AnswerFacts, normalize_answer
-from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
 from leads_pipeline.settings import Settings
 from leads_pipeline.stages import merge_answers
 from leads_pipeline.stages.workspace import Workspace
-from leads_pipeline.storage.normalized_files import AnswerCounts
 from leads_pipeline.storage.raw import RawResponse
 from leads_pipeline_tests.end_to_end.runs import folder_in_memory, merge
 from leads_pipeline_tests.leads.examples import repeatable
@@ -31,6 +27,7 @@ from leads_pipeline_tests.support import make_settings, make_workspace
 FIRST = date(2026, 3, 1)
 DAYS = days_between(FIRST, FIRST + 4 * ONE_DAY)
 ASKED = datetime(2026, 3, 20, 12, tzinfo=UTC)
+_V2_NAMES = ("UNIQUE_QUERY_ID", "QUERY_TYPE", "QUERY_TIME", "SUBJECT", "SENDER_MOBILE")
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,17 @@ class Answer:
     def received_at(self) -> datetime:
         return ASKED + timedelta(minutes=self.minutes)
 
-    def api_records(self) -> list[dict[str, object]]:
-        return [
-            {
-                "UNIQUE_QUERY_ID": f"{query_id}",
-                "QUERY_TYPE": "W",
-                "QUERY_TIME": f"{FIRST + timedelta(days=day)} 10:20:30",
-                "SUBJECT": subject,
-                "SENDER_MOBILE": f"+91-98765432{query_id}0",
-            }
-            for query_id, day, subject in self.records
-        ]
+    def api_records(self) -> list[dict[str, str]]:
+        """The records under the names of the answer's API."""
+        is_v1 = self.source_api == "v1"
+        names = ("QUERY_ID", "QTYPE", "LOG_TIME", "SUBJECT", "MOB") if is_v1 else _V2_NAMES
+        clock = "%Y%m%d102030" if is_v1 else "%Y-%m-%d 10:20:30"
+        records = []
+        for query_id, day, subject in self.records:
+            told = (FIRST + timedelta(days=day)).strftime(clock)
+            values = (f"{query_id}", "W", told, subject, f"+91-98765432{query_id}0")
+            records.append(dict(zip(names, values, strict=True)))
+        return records
 
 
 answers = st.lists(
@@ -101,22 +98,9 @@ def stored(workspace: Workspace, drawn: Sequence[Answer]) -> list[RawResponse]:
 def merge_these(workspace: Workspace, drawn: Sequence[Answer], responses: Sequence[RawResponse]) -> None:
     """Merge these answers, whether they were merged before or not."""
     workspace.catalog.forget("indiamart")
-    for answer, response in zip(drawn, responses, strict=True):
+    for response in responses:
         workspace.catalog.add(response)
-        if answer.source_api != "v2":
-            write_rows(workspace, answer, response)
     merge(workspace, DAYS)
-
-
-def write_rows(workspace: Workspace, answer: Answer, response: RawResponse) -> None:
-    """Leave the typed rows of an answer of another API than the one that the second stage reads."""
-    told = AnswerFacts(
-        "indiamart", answer.source_api, response.response_id, response.window_start, response.received_at
-    )
-    normalized = normalize_answer(answer.api_records(), told)
-    counts = AnswerCounts(len(answer.records), len(normalized.leads), normalized.duplicates, 0)
-    rows = to_table(normalized.leads, LEADS_ARROW_SCHEMA)
-    workspace.normalized_files("indiamart").write(response.response_id, rows, counts)
 
 
 def workspace_in(folder: Path) -> Workspace:
