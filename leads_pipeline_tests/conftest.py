@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from leads_pipeline_tests.memory import memory_root
+from leads_pipeline_tests.storage.children import CONTEXT
 from leads_pipeline_tests.support import refuse_other_machines
 
 FIRST_FILES = (
@@ -27,6 +28,21 @@ FIRST_FILES = (
     "storage/test_publish.py",
 )
 """The files that take longest, the longest first: begun last, they would leave the other workers without work."""
+
+PRELOADED = (
+    "pytest",
+    "leads_pipeline_tests.end_to_end.driver",
+    "leads_pipeline_tests.end_to_end.test_competition",
+    "leads_pipeline_tests.indiamart.slots",
+    "leads_pipeline_tests.stages.pulls",
+    "leads_pipeline_tests.stages.replays",
+    "leads_pipeline_tests.stages.test_import_answers",
+    "leads_pipeline_tests.stages.test_merge_interleavings",
+    "leads_pipeline_tests.storage.children",
+)
+"""What tests run in children: imported once, by the process that they are forked from."""
+
+CONTEXT.set_forkserver_preload([*PRELOADED])
 
 if memory := memory_root():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))  # where pytest makes the folders of tmp_path

@@ -1,5 +1,4 @@
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,9 +37,7 @@ def filled() -> Iterator[History]:
 
 @pytest.fixture
 def history(filled: History, tmp_path: Path) -> History:
-    """A copy, to go on from."""
-    shutil.copytree(filled.data_dir, tmp_path / "data", symlinks=True)
-    return new_history(tmp_path, "indiamart")
+    return filled.copied_to(tmp_path)
 
 
 def test_late_are_the_leads_that_the_first_answer_for_their_whole_day_did_not_hold(history: History) -> None:

@@ -26,7 +26,7 @@ from leads_pipeline.stages.normalize_answers import normalize_pending
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.pull import PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
-from leads_pipeline_tests.storage.children import CONTEXT, ONE_THREAD, become, start
+from leads_pipeline_tests.storage.children import ONE_THREAD, become, start
 
 ACCOUNT = "acme"
 KEY = "e2e/Key+that-opens-the-fake-server-only=="
@@ -37,8 +37,6 @@ LEADS_PER_DAY = 6.0
 _GIVE_UP_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25  # of a reader between two looks: it shares two cores with what it watches
 _GLANCE_SECONDS = 0.003  # between two looks at the link alone, which cost next to nothing
-
-CONTEXT.set_forkserver_preload(["leads_pipeline_tests.storage.children", __name__])
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,11 @@ from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline.storage.normalized_files import AnswerCounts
 from leads_pipeline_tests.memory import memory_root
-from leads_pipeline_tests.storage.children import CONTEXT
 from leads_pipeline_tests.support import pull_to_the_end
 
 Days = tuple[date, ...]
 
 _RUN_NUMBERS = itertools.count(1)
-
-CONTEXT.set_forkserver_preload(
-    ["leads_pipeline_tests.storage.children", "leads_pipeline_tests.end_to_end.driver", __name__]
-)
 
 
 @contextmanager

@@ -13,9 +13,6 @@ from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import CallInFlight, CallSlots, Claim, Granted, SlotTimes, Wait
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import Window
-from leads_pipeline_tests.storage.children import CONTEXT
-
-CONTEXT.set_forkserver_preload(["pytest", "leads_pipeline_tests.storage.children", __name__])
 
 INTERVAL, TIMEOUT, BLOCK = 310.0, 60.0, 930.0
 TIMES = SlotTimes(INTERVAL, TIMEOUT, BLOCK)
@@ -158,3 +155,12 @@ def _append(path: Path, line: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     os.write(descriptor, line.encode())
     os.close(descriptor)
+
+
+def reopened(tmp_path: Path, clock: ManualClock) -> CallSlots:
+    """The slots as another process sees them."""
+    return CallSlots(tmp_path / "calls.sqlite", clock)
+
+
+def seconds_left(slots: CallSlots) -> float:
+    return slots.state(FINGERPRINT).seconds_left

@@ -10,16 +10,13 @@ from leads_pipeline.days import utc_now
 from leads_pipeline.fake_indiamart.keys import fingerprint
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.fake_indiamart.service import Call
+from leads_pipeline.indiamart.api_versions import api_version
 from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotState, SlotTimes, key_fingerprint
-from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.settings import Settings
 from leads_pipeline.stages.pull import Pulled, PullLater, PullRequest, pull
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.raw import RawResponse
-from leads_pipeline_tests.storage.children import CONTEXT
 from leads_pipeline_tests.support import KEY, complete_days, make_workspace, pull_to_the_end
-
-CONTEXT.set_forkserver_preload(["pytest", "leads_pipeline_tests.storage.children", __name__])
 
 DAYS = complete_days(7)
 SELLERS = [f"{number}{KEY}" for number in range(200)]

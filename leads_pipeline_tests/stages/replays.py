@@ -1,6 +1,7 @@
 """An installation with a history: answers that overlap, repeat, move, change, come late, are empty or quarantined."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from leads_pipeline.days import day_end, day_start
 from leads_pipeline.indiamart.windows import Window
@@ -18,13 +21,12 @@ from leads_pipeline.stages.merge_answers import merge_pending
 from leads_pipeline.stages.normalize_answers import normalize_pending
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.replay import Replayed, ReplayRequest, replay
+from leads_pipeline.stages.replay_compare import RowDifference
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline_tests.end_to_end.runs import quiet
 from leads_pipeline_tests.stages.stored_answers import store_leads, store_records
-from leads_pipeline_tests.storage.children import CONTEXT, ONE_THREAD
+from leads_pipeline_tests.storage.children import ONE_THREAD
 from leads_pipeline_tests.support import complete_days, make_settings
-
-CONTEXT.set_forkserver_preload(["leads_pipeline_tests.storage.children", __name__])
 
 ACCOUNT = "acme"
 DAYS = complete_days(8, ago=3)
@@ -120,6 +122,12 @@ class History:
         ordered = sorted(self.settings.accounts, key=lambda one: one.name != account)
         return History(replace(self.settings, accounts=tuple(ordered)))
 
+    def copied_to(self, root: Path) -> "History":
+        """The same in another folder, to go on from."""
+        copy = History(replace(self.settings, root=root, data_dir=root / "data"))
+        shutil.copytree(self.data_dir, copy.data_dir, symlinks=True)
+        return copy
+
     def store(self, answer: Answer) -> str:
         """Store an answer that no run has merged yet."""
         response = store_records(self.workspace, answer.window, answer.records, answer.sent_at)
@@ -182,6 +190,20 @@ class History:
         state = self.settings.state_dir
         found = [*state.glob("replay-*/"), *state.glob("*.journal.json"), *self.data_dir.rglob(".leads.parquet.staged")]
         return [path.name for path in found if path.is_dir() or "replay" not in path.name]
+
+
+def differing(history: History) -> dict[tuple[str, object], RowDifference]:
+    """Where a check of the history finds differences."""
+    return {(one.layer, one.day): one.rows for one in history.check().differences}
+
+
+def day_file(history: History, number: int) -> Path:
+    return history.workspace.lead_files(ACCOUNT).path(DAYS[number])
+
+
+def rewrite(history: History, number: int, table: pa.Table) -> None:
+    """Put other rows of the file's columns into a day's file, as somebody else might."""
+    pq.write_table(table, day_file(history, number))
 
 
 def new_history(root: Path, *accounts: str) -> History:
