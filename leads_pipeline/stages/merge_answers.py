@@ -16,6 +16,7 @@ from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
 from leads_pipeline.stages.normalize_answers import normalized_file, pending_answers
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import MergedCounts, StoredAnswer
+from leads_pipeline.storage.lead_ids import LeadIds
 from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
 
 _BATCH_RECORDS = 50_000
@@ -82,7 +83,7 @@ def finish_earlier_merge(workspace: Workspace, account: str, log: Callable[[str]
 def batches_of(answers: Sequence[StoredAnswer]) -> Iterator[list[StoredAnswer]]:
     """Yield the answers in batches of neighbouring windows, each small enough to be merged at once."""
     batch: list[StoredAnswer] = []
-    for answer in sorted(answers, key=lambda answer: (answer.window, answer.fetched_at)):
+    for answer in sorted(answers, key=lambda answer: (answer.window.start, answer.fetched_at)):
         if batch and sum(one.records for one in batch) + answer.records > _BATCH_RECORDS:
             yield batch
             batch = []
@@ -97,9 +98,9 @@ def merge_batch(workspace: Workspace, account: str, answers: list[StoredAnswer])
     replacement = DayReplacement(files)
     normalized = [normalized_file(workspace, answer) for answer in answers]
     incoming = pa.concat_tables([one.leads for one in normalized])
-    days = files.days_holding(incoming["query_id"]) | set(pc.unique(incoming["lead_date"]).to_pylist())
+    days = LeadIds(files).days_holding(incoming["query_id"]) | set(pc.unique(incoming["lead_date"]).to_pylist())
     stored = files.read(days)
-    merged = to_table(merge_leads(to_frame(stored), to_frame(incoming)), LEADS_ARROW_SCHEMA)
+    merged = _join(stored, incoming)
     tables = {day: merged.filter(pc.equal(merged["lead_date"], pa.scalar(day))) for day in sorted(days)}
     counts = [
         MergedCounts(
@@ -112,6 +113,14 @@ def merge_batch(workspace: Workspace, account: str, answers: list[StoredAnswer])
     reach("merge:ledger")
     replacement.clear()
     return MergedAnswers(tuple(answers), incoming.num_rows, merged.num_rows - stored.num_rows, tuple(sorted(days)))
+
+
+def _join(stored: pa.Table, incoming: pa.Table) -> pa.Table:
+    """Return the stored leads, in which only those that came in again are looked at, with the incoming ones."""
+    comes_again = pc.is_in(stored["query_id"], value_set=incoming["query_id"].combine_chunks())
+    known = to_frame(stored.filter(comes_again))
+    merged = to_table(merge_leads(known, to_frame(incoming)), LEADS_ARROW_SCHEMA)
+    return pa.concat_tables([stored.filter(pc.invert(comes_again)), merged])
 
 
 def _days_without_file(

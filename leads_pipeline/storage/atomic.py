@@ -74,6 +74,11 @@ def _synced_file(path: Path) -> Iterator[BinaryIO]:
 
 def sync_folder(path: Path) -> None:
     """Wait until the folder's entries (creations, renames) are on the disk."""
+    sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the file's bytes are on the disk, whoever wrote them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, arrow_schema
 from leads_pipeline.storage import buyers_sql as sql
+from leads_pipeline.storage.connected import smallest_connected
+from leads_pipeline.storage.growing_buyers import GrowingBuyers
 from leads_pipeline.storage.tables import LEAD_BUYER_COLUMNS, LEADS
 
 _DECISIVE = (
@@ -41,8 +43,8 @@ _KNOWN_SCHEMA = pa.schema([*(LEADS_ARROW_SCHEMA.field(name) for name in _DECISIV
 class BuyerUpkeep:
     """Keeps buyers in step with the leads during one refresh of the store, inside its transaction.
 
-    Before a day's rows are deleted, `day_leaves`; before a day's rows are inserted, `day_enters`; after all days
-    of an account, `settle`.
+    Before rows of a day are deleted, `day_leaves`; before rows of a day are inserted, `day_enters`; after all days of
+    an account, `settle`.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -51,11 +53,11 @@ class BuyerUpkeep:
     _held: list[pa.Table] = field(default_factory=list)
     _are_open: bool = False
 
-    def day_leaves(self, account: str, day: date) -> None:
-        """Remember what the day's leads say of buyers; they are about to be deleted."""
+    def day_leaves(self, day: date, leaving: str) -> None:
+        """Remember what some of the day's leads say of buyers; `leaving` is SQL that tells which are to be deleted."""
         columns = ", ".join(_KNOWN_SCHEMA.names)
-        statement = f"SELECT {columns} FROM leads WHERE account = ? AND lead_date = ?"  # noqa: S608 - constants
-        self._left[day] = self.connection.sql(statement, params=[account, day]).to_arrow_table().cast(_KNOWN_SCHEMA)
+        statement = f"SELECT {columns} FROM leads WHERE {leaving}"  # noqa: S608 - constants
+        self._left[day] = self.connection.sql(statement).to_arrow_table().cast(_KNOWN_SCHEMA)
 
     def day_enters(self, day: date, rows: pa.Table) -> pa.Table:
         """Return those of the day's rows that are to be inserted now, with buyer_id and is_repeat.
@@ -83,12 +85,16 @@ class BuyerUpkeep:
         gone = pa.concat_tables([_KNOWN_SCHEMA.empty_table(), *self._gone, *self._left.values()])
         held = pa.concat_tables([LEADS.schema.empty_table(), *self._held])
         held = held.append_column("place", pa.array(range(-held.num_rows, 0), pa.int64()))
+        self.connection.register("gone", gone)
+        if held.num_rows and not self._are_open:
+            self.connection.register("held", held)
+            left = GrowingBuyers(self.connection).add(account, held.num_rows)
+            held = held.filter(pc.is_in(held["place"], value_set=left))
         if self._are_open or gone.num_rows or held.num_rows:
-            self.connection.register("gone", gone)
             self.connection.register("held", held)
             self._settle(account)
-            self.connection.unregister("gone")
-            self.connection.unregister("held")
+        self.connection.unregister("gone")
+        self.connection.unregister("held")
         self._left, self._gone, self._held, self._are_open = {}, [], [], False
 
     def _hold(self, rows: pa.Table) -> pa.Table:
@@ -142,25 +148,6 @@ def _with_state(rows: pa.Table, *columns: pa.Array) -> pa.Table:
     for column, values in zip(_STATE_SCHEMA, columns, strict=True):
         rows = rows.append_column(column, values)
     return rows
-
-
-def smallest_connected(nodes: int, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return for each of the nodes 0, 1, ... the smallest that the edges connect it with, itself included.
-
-    Each round hangs every tree below the smallest tree beside it and flattens the trees, so that even a long chain
-    takes few rounds.
-    """
-    root = np.arange(nodes)
-    while one.size:
-        one, other = root[one], root[other]
-        lower = np.minimum(one, other)
-        np.minimum.at(root, one, lower)
-        np.minimum.at(root, other, lower)
-        while not np.array_equal(root, flatter := root[root]):
-            root = flatter
-        is_open = root[one] != root[other]
-        one, other = one[is_open], other[is_open]
-    return root
 
 
 def _equal(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.Array:

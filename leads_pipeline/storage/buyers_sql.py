@@ -27,7 +27,7 @@ _NOBODYS_MAILBOX = (
 )
 
 # Landlines are no identifiers: the people of one office or house share them.
-_TELLS = {
+TELLS = {
     column: f"NOT regexp_matches({column}, '{pattern}')"
     for pattern, columns in (
         (f"({_TYPED_TO_PASS})$", ("sender_mobile", "sender_mobile_alt")),
@@ -37,9 +37,9 @@ _TELLS = {
 }
 """Whether the value of each of these columns tells who asked; NULL where there is none."""
 
-_KEYS = ", ".join(f"CASE WHEN {tells} THEN hash({column}) END AS {column}_key" for column, tells in _TELLS.items())
-_EACH_KEY = f"unnest([{', '.join(f'{column}_key' for column in _TELLS)}]) AS key"
-_SCOPED = f"place, query_id, query_time, first_seen_at, buyer_id::UUID AS buyer_id, is_repeat, {_KEYS}"
+KEYS = ", ".join(f"CASE WHEN {tells} THEN hash({column}) END AS {column}_key" for column, tells in TELLS.items())
+EACH_KEY = f"unnest([{', '.join(f'{column}_key' for column in TELLS)}]) AS key"
+_SCOPED = f"place, query_id, query_time, first_seen_at, buyer_id::UUID AS buyer_id, is_repeat, {KEYS}"
 _OPEN_LEADS = f"(SELECT rowid AS place, * FROM leads WHERE account = ? AND buyer_id = '{OPEN}') AS leads"  # noqa: S608
 
 MAKE_FRESH = f"""
@@ -51,14 +51,14 @@ SELECT DISTINCT buyer_id FROM (
   SELECT buyer_id::UUID AS buyer_id FROM gone WHERE buyer_id IS NOT NULL
   UNION ALL
   SELECT buyer_id FROM pipeline.buyer_identifiers
-  WHERE account = ? AND key IN (SELECT {_EACH_KEY} FROM fresh)
+  WHERE account = ? AND key IN (SELECT {EACH_KEY} FROM fresh)
 )
 """  # noqa: S608
 MAKE_RECALLED = f"""
 CREATE TEMP TABLE recalled AS
 SELECT
   rowid AS place, query_id, query_type, query_time, lead_date, first_seen_at, sender_name, sender_company, sender_city,
-  sender_state, sender_country_iso, {", ".join(_TELLS)}, buyer_id, is_repeat
+  sender_state, sender_country_iso, {", ".join(TELLS)}, buyer_id, is_repeat
 FROM leads WHERE rowid IN (
   SELECT rowid FROM leads WHERE account = ? AND buyer_id IN (SELECT buyer_id FROM touched)
 )
@@ -72,7 +72,7 @@ SELECT
 FROM (SELECT * FROM fresh UNION ALL SELECT {_SCOPED} FROM recalled)
 """  # noqa: S608
 MAKE_LEAD_KEY = f"""
-CREATE TEMP TABLE lead_key AS SELECT * FROM (SELECT lead, {_EACH_KEY} FROM scope) WHERE key IS NOT NULL
+CREATE TEMP TABLE lead_key AS SELECT * FROM (SELECT lead, {EACH_KEY} FROM scope) WHERE key IS NOT NULL
 """  # noqa: S608
 MAKE_FIRST_LEAD = "CREATE TEMP TABLE first_lead AS SELECT key, min(lead) AS lead FROM lead_key GROUP BY key"
 
@@ -86,9 +86,9 @@ MAKE_SETTLED = f"""
 CREATE TEMP TABLE settled AS
 SELECT
   lead, place, enquiry, joined.first_lead, scope.buyer_id AS old_buyer_id, scope.is_repeat AS old_is_repeat,
-  {", ".join(f"{column}_key IS NOT NULL AS {column}_tells" for column in _TELLS)},
-  CASE WHEN {" OR ".join(f"{column}_tells" for column in _TELLS)} THEN founder.buyer_id END AS buyer_id,
-  CASE WHEN {" OR ".join(f"{column}_tells" for column in _TELLS)} THEN joined.is_repeat END AS is_repeat
+  {", ".join(f"{column}_key IS NOT NULL AS {column}_tells" for column in TELLS)},
+  CASE WHEN {" OR ".join(f"{column}_tells" for column in TELLS)} THEN founder.buyer_id END AS buyer_id,
+  CASE WHEN {" OR ".join(f"{column}_tells" for column in TELLS)} THEN joined.is_repeat END AS is_repeat
 FROM scope
 JOIN joined USING (lead)
 JOIN (
@@ -96,17 +96,17 @@ JOIN (
   FROM scope WHERE lead IN (SELECT first_lead FROM joined)
 ) AS founder USING (first_lead)
 """  # noqa: S608
-_ASKED = f"""
-  first_lead AS buyer, settled.buyer_id, enquiry, query_type, query_time, lead_date, sender_name, sender_company,
-  sender_city, sender_state, sender_country_iso,
-  {", ".join(f"CASE WHEN {column}_tells THEN {column} END AS {column}" for column in _TELLS)},
+ASKED = f"""
+  first_lead AS buyer, settled.buyer_id, enquiry, query_type, query_time, lead_date, first_seen_at, sender_name,
+  sender_company, sender_city, sender_state, sender_country_iso,
+  {", ".join(f"CASE WHEN {column}_tells THEN {column} END AS {column}" for column in TELLS)},
   enquiry + 1000000000000 * CASE
     WHEN sender_city IS NOT NULL THEN 3 WHEN sender_state IS NOT NULL THEN 2 WHEN sender_country_iso IS NOT NULL THEN 1
     ELSE 0
   END AS told_place
 """
 MAKE_ASKED = "CREATE TEMP TABLE asked AS " + " UNION ALL ".join(  # noqa: S608
-    f"SELECT {_ASKED} FROM {leads} JOIN settled USING (place) WHERE settled.buyer_id IS NOT NULL"  # noqa: S608
+    f"SELECT {ASKED} FROM {leads} JOIN settled USING (place) WHERE settled.buyer_id IS NOT NULL"  # noqa: S608
     for leads in (_OPEN_LEADS, "held", "recalled")
 )
 MAKE_SAID = """
@@ -120,9 +120,8 @@ UNION SELECT buyer, 'email', sender_email_alt FROM asked WHERE sender_email_alt 
 """
 
 CLEAR_BUYERS = "DELETE FROM buyers WHERE buyer_id IN (SELECT buyer_id FROM touched)"
-ADD_BUYERS = """
-INSERT INTO buyers BY NAME
-SELECT ? AS account, asked.* EXCLUDE (buyer), said.* EXCLUDE (buyer)
+TOLD = """
+SELECT asked.* EXCLUDE (buyer), said.* EXCLUDE (buyer)
 FROM (
   SELECT
     buyer,
@@ -141,7 +140,8 @@ FROM (
     min(query_time) AS first_query_time,
     max(query_time) AS last_query_time,
     min(lead_date) AS first_lead_date,
-    max(lead_date) AS last_lead_date
+    max(lead_date) AS last_lead_date,
+    min(first_seen_at) AS first_seen_at
   FROM asked GROUP BY buyer
 ) AS asked
 JOIN (
@@ -154,6 +154,8 @@ JOIN (
   FROM said GROUP BY buyer
 ) AS said USING (buyer)
 """
+"""What the leads in `asked` and `said` tell of each buyer, in the columns of buyers without the account."""
+ADD_BUYERS = f"INSERT INTO buyers BY NAME SELECT ? AS account, * FROM ({TOLD})"  # noqa: S608
 SET_BUYERS = """
 UPDATE leads SET buyer_id = settled.buyer_id, is_repeat = settled.is_repeat FROM settled
 WHERE leads.rowid = settled.place
@@ -170,7 +172,7 @@ MAKE_STANDING = f"""
 CREATE TEMP TABLE standing AS
 SELECT rowid AS place, key, buyer_id FROM pipeline.buyer_identifiers
 WHERE account = ? AND key IN (
-  SELECT key FROM first_lead UNION ALL SELECT {_EACH_KEY} FROM (SELECT {_KEYS} FROM gone)
+  SELECT key FROM first_lead UNION ALL SELECT {EACH_KEY} FROM (SELECT {KEYS} FROM gone)
 )
 """  # noqa: S608
 _SETTLED_KEYS = "SELECT key, buyer_id FROM first_lead JOIN settled USING (lead)"
@@ -189,7 +191,7 @@ DROP TABLE fresh; DROP TABLE touched; DROP TABLE recalled; DROP TABLE scope; DRO
 DROP TABLE first_lead; DROP TABLE settled; DROP TABLE asked; DROP TABLE said; DROP TABLE standing
 """
 
-BUYER_RULES = (duckdb.__version__, _KEYS, MAKE_SETTLED, MAKE_ASKED, MAKE_SAID, ADD_BUYERS)
+BUYER_RULES = (duckdb.__version__, KEYS, MAKE_SETTLED, MAKE_ASKED, MAKE_SAID, ADD_BUYERS)
 """What decides who is one buyer and what is told of them; when it changes, what stands in a store is of no use.
 
 The keys are DuckDB's own hashes, which another version of it may make otherwise.

@@ -1,7 +1,9 @@
 """Where the files of accounts and days lie, by name alone: no file is opened, and nothing slow is imported."""
 
 import re
+from collections.abc import Iterable
 from datetime import date
+from os.path import isfile
 from pathlib import Path
 
 FILE_NAME = "leads.parquet"
@@ -33,6 +35,16 @@ def accounts_in(root: Path) -> list[str]:
 def leads_folder(data_dir: Path, account: str) -> Path:
     """Return the folder of the account's leads, one folder per day inside."""
     return account_folder(data_dir / "leads", account)
+
+
+def days_with_file(data_dir: Path, account: str, days: Iterable[date]) -> set[date]:
+    """Return those of the days that have a file of leads, with or without rows."""
+    folder = leads_folder(data_dir, account)
+    return {
+        day
+        for day in days
+        if isfile(f"{folder}/{DAY_PREFIX}{day.isoformat()}/{FILE_NAME}")  # noqa: PTH113 - a Path takes ten times as long
+    }
 
 
 def leads_file(data_dir: Path, account: str, day: date) -> Path:

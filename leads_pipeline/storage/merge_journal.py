@@ -6,6 +6,7 @@ says "committing", all staged files are on disk and the step will be finished, b
 
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,9 @@ from leads_pipeline.storage.atomic import make_private_folder, sync_folder, writ
 from leads_pipeline.storage.day_paths import safe_name
 from leads_pipeline.storage.errors import StorageError
 from leads_pipeline.storage.parquet import STAGED_NAME, LeadFiles
+
+_WRITERS = 2
+"""Days that are compressed and written at the same time."""
 
 Phase = Literal["staging", "committing"]
 _LOCK_SECONDS = 600.0  # a merge takes seconds; a rebuild of the store from 10M leads under a minute
@@ -77,8 +81,9 @@ class DayReplacement:
         days = sorted(tables)
         self._write(_Journal("staging", days, {}))
         reach("merge:staging")
-        for day in days:
-            self.files.stage(day, tables[day])
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            for _ in writers.map(lambda day: self.files.stage(day, tables[day]), days):
+                pass
         reach("merge:staged")
         self._write(_Journal("committing", days, dict(payload)))
         reach("merge:journal")

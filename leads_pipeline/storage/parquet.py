@@ -5,25 +5,22 @@ refuse a column whose type differs from what the folder's name suggests. Reading
 Replacing several days as one step is merge_journal.py's.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
 from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_synced
-from leads_pipeline.storage.day_paths import DAY_PREFIX, leads_file, leads_folder
+from leads_pipeline.storage.day_paths import DAY_PREFIX, days_with_file, leads_file, leads_folder
 from leads_pipeline.storage.errors import StorageError, without_values
 
 STAGED_NAME = ".leads.parquet.staged"  # hidden, and no *.parquet: no reader's glob matches it
 PARTITION_COLUMNS = ("account", "lead_date")
-_T = TypeVar("_T")
 
 
 def without_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
@@ -101,7 +98,7 @@ class LeadFiles:
         if not self.folder.is_dir():
             return set()
         found = (_day_of_folder(folder.name) for folder in self.folder.iterdir())
-        return {day for day in found if day is not None and self.exists(day)}
+        return days_with_file(self.data_dir, self.account, (day for day in found if day is not None))
 
     def counts(self, days: Iterable[date]) -> dict[date, int]:
         """Return how many leads each of these days has that has a file; reads no row."""
@@ -126,29 +123,6 @@ class LeadFiles:
         """Return the columns of the day's file as they are; reads no row."""
         with without_values(f"reading the columns of the leads of {day} ({self.account})"):
             return pq.read_schema(self.path(day))
-
-    def rows_with(self, query_ids: pa.Array | pa.ChunkedArray) -> int:
-        """Return how many rows of all days hold one of these query ids; reads no other column."""
-        return self._scan_ids(query_ids, lambda scanner: int(scanner.count_rows())) or 0
-
-    def days_holding(self, query_ids: pa.Array | pa.ChunkedArray) -> set[date]:
-        """Return the days whose files hold any of these query ids; reads no other column."""
-        names = self._scan_ids(query_ids, lambda scanner: pc.unique(scanner.to_table()["__filename"]).to_pylist())
-        days = {str(self.path(day)): day for day in self.days()}
-        return {days[name] for name in names or ()}
-
-    def _scan_ids(self, query_ids: pa.Array | pa.ChunkedArray, take: Callable[[ds.Scanner], _T]) -> _T | None:
-        """Hand the rows of all days that hold any of these ids to `take`; None without days or ids."""
-        if isinstance(query_ids, pa.ChunkedArray):
-            query_ids = query_ids.combine_chunks()
-        paths = [str(self.path(day)) for day in sorted(self.days())]
-        if not paths or not len(query_ids):
-            return None
-        with without_values(f"looking for {len(query_ids)} query ids in {len(paths)} day files"):
-            files = ds.dataset(paths, format="parquet", schema=pa.schema([FILE_SCHEMA.field("query_id")]))
-            is_wanted = pc.field("query_id").isin(query_ids)
-            # Each file's metadata, once kept, takes more memory than its ids: 0.17 MiB a day, for all days.
-            return take(files.scanner(columns=["__filename"], filter=is_wanted, cache_metadata=False))
 
     def stage(self, day: date, table: pa.Table) -> None:
         """Write the day's next content beside its file, synced; readers do not see it before `commit`.

@@ -9,9 +9,8 @@ import grp
 import logging
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +18,9 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from leads_pipeline.kill_points import reach
-from leads_pipeline.storage.atomic import make_private_folder, sync_folder
+from leads_pipeline.storage.atomic import make_private_folder, sync_file, sync_folder
 from leads_pipeline.storage.errors import StorageError
+from leads_pipeline.storage.mirror import StoreMirror
 from leads_pipeline.storage.store import AccountDay, Sources, refresh, store_path
 
 log = logging.getLogger(__name__)
@@ -69,15 +69,19 @@ def refresh_and_publish(
     group_id = _group_id(group)
     make_private_folder(data_dir / "state")
     versions = PublishedVersions(data_dir)
-    with _locked(data_dir / "state" / "store.lock", lock_seconds):
+    mirror = StoreMirror(store_path(data_dir))
+    with _locked(data_dir / "state" / "store.lock", lock_seconds) as stack:
         versions.check_link()
         live = versions.live()
         following = versions.highest() + 1
         state = refresh(data_dir, Sources(calls_after, coverage, alerts), live, following, rebuild=rebuild)
         if state.needs_publishing:
-            versions.publish(store_path(data_dir), following, group_id)
+            versions.publish(mirror, following, group_id)
         versions.open_to(group_id)
-        versions.remove_old()
+        if state.needs_publishing:
+            mirror.renew(versions.remove_old, stack.pop_all().close)
+        else:
+            versions.remove_old()
     return PublishResult(
         version=following if state.needs_publishing or live is None else live,
         path=versions.link,
@@ -127,19 +131,14 @@ class PublishedVersions:
         numbers = [int(match[1]) for name in self._names() if (match := _NUMBERED.fullmatch(name))]
         return max([*numbers, self._linked() or 0])
 
-    def publish(self, store: Path, version: int, group_id: int | None) -> None:
+    def publish(self, mirror: StoreMirror, version: int, group_id: int | None) -> None:
         """Copy the closed store to a new version and lead the link to it."""
-        if store.with_name(f"{store.name}.wal").exists():
+        if mirror.store.with_name(f"{mirror.store.name}.wal").exists():
             raise StorageError("the store was not closed: it has changes outside its file")
         make_private_folder(self.folder)
         temporary = self.folder / f".{version}.duckdb.tmp"
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            shutil.copyfile(store, temporary)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        mirror.give(temporary)
+        sync_file(temporary)
         _set_access(temporary, group_id, alone=0o400, shared=0o440)
         temporary.replace(self.path(version))
         sync_folder(self.folder)
@@ -207,13 +206,13 @@ def _group_id(group: str | None) -> int | None:
 
 
 @contextmanager
-def _locked(path: Path, seconds: float) -> Iterator[None]:
-    try:
-        lock = FileLock(path, mode=0o600)
-        lock.acquire(timeout=seconds)
-    except Timeout:
-        raise StorageError(f"another process has been refreshing the database for {seconds:g} s") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def _locked(path: Path, seconds: float) -> Iterator[ExitStack]:
+    """Hold the lock; whoever takes the yielded stack's duty to give it back may do so later, in another thread."""
+    with ExitStack() as stack:
+        try:
+            lock = FileLock(path, mode=0o600, thread_local=False)
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            raise StorageError(f"another process has been refreshing the database for {seconds:g} s") from None
+        stack.callback(lock.release)
+        yield stack

@@ -17,10 +17,9 @@ import pyarrow as pa
 from leads_pipeline import __version__
 from leads_pipeline.days import utc_now
 from leads_pipeline.kill_points import reach
-from leads_pipeline.leads.versions import lead_versions
 from leads_pipeline.storage import store_sql as sql
+from leads_pipeline.storage.arrow_queries import ask, insert
 from leads_pipeline.storage.atomic import make_private_folder
-from leads_pipeline.storage.buyers import BuyerUpkeep
 from leads_pipeline.storage.day_paths import accounts_in
 from leads_pipeline.storage.errors import StorageError, without_values
 from leads_pipeline.storage.followed_files import (
@@ -33,6 +32,7 @@ from leads_pipeline.storage.followed_files import (
     quarantine_files,
     stamp_of,
 )
+from leads_pipeline.storage.lead_rows import LeadRows
 from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
 from leads_pipeline.storage.parquet import (
     FILE_SCHEMA,
@@ -50,8 +50,12 @@ log = logging.getLogger(__name__)
 COVERAGE_INPUT_SCHEMA = without_columns(COVERAGE.schema, ["leads"])
 """What the caller gives of coverage; the store counts the leads itself."""
 
-_THREADS = 1
-"""A refresh gains nothing from more; each connection would start them anew, and memory that they freed would stay."""
+_LARGE_BYTES = 256 * 2**20
+_THREADS_OF_LARGE = 2
+"""Stores from this size on are looked through by so many threads.
+
+A refresh of smaller ones gains nothing from a second: each connection starts it anew, and memory that it freed stays.
+"""
 
 _BLOATED_BLOCKS = 256  # 64 MiB; smaller files are not worth a rebuild
 _BLOAT = 3  # steady refreshes of random days level off at 1.8 (1M leads) to 2.7 times the used blocks (120k)
@@ -161,7 +165,9 @@ def _finish(connection: duckdb.DuckDBPyConnection, *, commit: bool) -> None:
 def _open_store(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the store, created if it is missing, and leave it checkpointed and closed, without a `.wal`."""
     is_new = not path.exists()
-    connection = duckdb.connect(config={"temp_directory": str(path.with_name("store.tmp")), "threads": _THREADS})
+    is_large = not is_new and path.stat().st_size >= _LARGE_BYTES
+    threads = _THREADS_OF_LARGE if is_large else 1
+    connection = duckdb.connect(config={"temp_directory": str(path.with_name("store.tmp")), "threads": threads})
     try:
         connection.execute(sql.ATTACH, [str(path.absolute())]).fetchall()
         path.chmod(0o600)
@@ -203,11 +209,11 @@ class _Refresh:
     changed: bool = False
     restamped: bool = False
     changed_days: set[AccountDay] = field(default_factory=set)
-    buyers: BuyerUpkeep = field(init=False)
+    leads: LeadRows = field(init=False)
     is_new: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.buyers = BuyerUpkeep(self.connection)
+        self.leads = LeadRows(self.connection)
         self.is_new = self.connection.execute(sql.PUBLISHED_VERSION).fetchone() is None
 
     def follow(self, sources: Sources) -> None:
@@ -236,7 +242,7 @@ class _Refresh:
             # finished rebuilds it, for it says of no version that it is that one.
             self.connection.execute("COMMIT").fetchall()
             self.connection.execute("BEGIN").fetchall()
-        self.buyers.settle(account)
+        self.leads.buyers.settle(account)
 
     def _follow_files(self, kind: Kind, account: str, listed: Iterable[FollowedFile]) -> bool:
         rows = self.connection.execute(sql.KNOWN_FILES, [kind, account]).fetchall()
@@ -264,19 +270,12 @@ class _Refresh:
 
     def _read_anew(self, file: FollowedFile, content: FileContent, *, is_known: bool) -> None:
         if is_known:
-            self._drop(file.kind, file.account, file.name, file.lead_date)
-        if file.lead_date is not None:
-            what = f"the leads of {file.lead_date} ({file.account})"
-            day = from_parquet(content.data, FILE_SCHEMA, what)
-            leads = with_partition(day, file.account, file.lead_date)
-            self._insert(sql.ADD_LEADS, self.buyers.day_enters(file.lead_date, leads))
-            self._insert(sql.ADD_LEAD_VERSIONS, lead_versions(leads))
-            rows = day.num_rows
-            self.changed_days.add(AccountDay(file.account, file.lead_date))
-        else:
-            seen = read_quarantine_file(content.data, file.account, str(file.response_id))
-            self._insert(sql.ADD_QUARANTINE_SEEN, seen)
-            rows = seen.num_rows
+            self.connection.execute(sql.DROP_FILE, [file.name]).fetchall()
+        rows = (
+            self._read_day(file, content, file.lead_date, is_known)
+            if file.lead_date
+            else self._read_seen(file, content, is_known)
+        )
         stamp = content.stamp
         self.connection.execute(
             sql.ADD_FILE,
@@ -286,6 +285,23 @@ class _Refresh:
             ],
         ).fetchall()
 
+    def _read_day(self, file: FollowedFile, content: FileContent, day: date, is_known: bool) -> int:
+        rows = from_parquet(content.data, FILE_SCHEMA, f"the leads of {day} ({file.account})")
+        leads = with_partition(rows, file.account, day)
+        if is_known:
+            self.leads.replace_day(file.account, day, leads)
+        else:
+            self.leads.add_day(day, leads)
+        self.changed_days.add(AccountDay(file.account, day))
+        return int(leads.num_rows)
+
+    def _read_seen(self, file: FollowedFile, content: FileContent, is_known: bool) -> int:
+        if is_known:
+            self._drop_seen(file.account, file.name)
+        seen = read_quarantine_file(content.data, file.account, str(file.response_id))
+        insert(self.connection, sql.ADD_QUARANTINE_SEEN, seen)
+        return int(seen.num_rows)
+
     def _restamp(self, file: FollowedFile, stamp: FileStamp) -> None:
         values = [stamp.size, stamp.mtime_ns, stamp.inode, file.name]
         self.connection.execute(sql.RESTAMP_FILE, values).fetchall()
@@ -293,19 +309,20 @@ class _Refresh:
 
     def _drop(self, kind: Kind, account: str, name: str, day: date | None) -> None:
         if kind == "leads" and day is not None:
-            self.buyers.day_leaves(account, day)
-            self.connection.execute(sql.DROP_LEADS, [account, day]).fetchall()
-            self.connection.execute(sql.DROP_LEAD_VERSIONS, [account, day]).fetchall()
+            self.leads.drop_day(account, day)
             self.changed_days.add(AccountDay(account, day))
         else:
-            self.connection.execute(sql.DROP_QUARANTINE_SEEN, [account, Path(name).stem]).fetchall()
+            self._drop_seen(account, name)
         self.connection.execute(sql.DROP_FILE, [name]).fetchall()
+
+    def _drop_seen(self, account: str, name: str) -> None:
+        self.connection.execute(sql.DROP_QUARANTINE_SEEN, [account, Path(name).stem]).fetchall()
 
     def _append_calls(self, calls_after: Callable[[int], pa.Table]) -> None:
         newest = self.connection.execute(sql.NEWEST_CALL).fetchall()[0][0]
         calls = conform(calls_after(newest), API_CALLS.schema, "the call log")
         if calls.num_rows:
-            self._insert(sql.ADD_CALLS, calls)
+            insert(self.connection, sql.ADD_CALLS, calls)
             self.changed = True
 
     def _replace_coverage(self, given: pa.Table) -> None:
@@ -315,26 +332,18 @@ class _Refresh:
         coverage = given.append_column("leads", leads).select(COVERAGE.schema.names)
         if self._differs(sql.COVERAGE_DIFFERENCES, coverage):
             self.connection.execute(sql.CLEAR_COVERAGE).fetchall()
-            self._insert(sql.ADD_COVERAGE, coverage)
+            insert(self.connection, sql.ADD_COVERAGE, coverage)
             self.changed = True
 
     def _replace_alerts(self, alerts: pa.Table) -> None:
         if self._differs(sql.ALERTS_DIFFERENCES, alerts):
             self.connection.execute(sql.CLEAR_ALERTS).fetchall()
-            self._insert(sql.ADD_ALERTS, alerts)
+            insert(self.connection, sql.ADD_ALERTS, alerts)
             self.changed = True
 
     def _differs(self, statement: str, rows: pa.Table) -> bool:
-        (differing,) = self._query(statement, rows)[0]
+        (differing,) = ask(self.connection, statement, rows)[0]
         return bool(differing)
-
-    def _insert(self, statement: str, rows: pa.Table) -> None:
-        self._query(statement, rows)
-
-    def _query(self, statement: str, incoming: pa.Table) -> list[tuple[object, ...]]:
-        """Run a statement over the rows as `incoming`. A registered table would stay in memory until the commit."""
-        result = self.connection.from_arrow(incoming).query("incoming", statement)
-        return [] if result is None else result.fetchall()
 
 
 def conform(table: pa.Table, schema: pa.Schema, what: str) -> pa.Table:

@@ -16,11 +16,6 @@ RESTAMP_FILE = "UPDATE pipeline.followed_files SET size = ?, mtime_ns = ?, inode
 DROP_FILE = "DELETE FROM pipeline.followed_files WHERE path = ?"
 LEADS_PER_DAY = "SELECT account, lead_date, row_count FROM pipeline.followed_files WHERE kind = 'leads'"
 
-ADD_LEADS = "INSERT INTO leads BY NAME SELECT * EXCLUDE (versions) FROM incoming"
-DROP_LEADS = "DELETE FROM leads WHERE account = ? AND lead_date = ?"
-ADD_LEAD_VERSIONS = "INSERT INTO lead_versions BY NAME SELECT * FROM incoming ORDER BY account, query_id, version"
-DROP_LEAD_VERSIONS = "DELETE FROM lead_versions WHERE account = ? AND lead_date = ?"
-
 ADD_QUARANTINE_SEEN = "INSERT INTO pipeline.quarantine_seen BY NAME SELECT * FROM incoming"
 DROP_QUARANTINE_SEEN = "DELETE FROM pipeline.quarantine_seen WHERE account = ? AND response_id = ?"
 CLEAR_QUARANTINE = "DELETE FROM quarantine"

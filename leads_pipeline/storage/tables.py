@@ -144,6 +144,7 @@ BUYER_COLUMNS: tuple[Column, ...] = (
     Column("last_query_time", INSTANT, "When the buyer last asked", nullable=False),
     Column("first_lead_date", pa.date32(), "The day in India on which the buyer first asked", nullable=False),
     Column("last_lead_date", pa.date32(), "The day in India on which the buyer last asked", nullable=False),
+    Column("first_seen_at", INSTANT, "When the program first saw one of the buyer's leads", nullable=False),
 )
 
 BUYER_IDENTIFIER_COLUMNS: tuple[Column, ...] = (

@@ -212,7 +212,7 @@ FIRST_SEEN_PER_DAY = View(
         **_ACCOUNT,
         **_DAY,
         **_LEADS,
-        "median_seconds": "Median seconds from query_time to first_seen_at",
+        "median_seconds": "Median seconds from query_time to first_seen_at, of leads that were not imported",
         "p90_seconds": "Nine in ten leads were seen within so many seconds",
         "most_seconds": "Seconds until the last was seen",
         "late_leads": "Leads first seen after the answer that first proved the whole day",
@@ -222,11 +222,12 @@ SELECT
   leads.account,
   leads.lead_date,
   count(*) AS leads,
-  median(first_seen_after_seconds) AS median_seconds,
-  quantile_cont(first_seen_after_seconds, 0.9) AS p90_seconds,
-  max(first_seen_after_seconds) AS most_seconds,
-  count(*) FILTER (first_seen_at > first_complete_at) AS late_leads
-FROM leads LEFT JOIN coverage ON coverage.account = leads.account AND coverage.lead_date = leads.lead_date
+  median(first_seen_after_seconds) FILTER (NOT is_imported) AS median_seconds,
+  quantile_cont(first_seen_after_seconds, 0.9) FILTER (NOT is_imported) AS p90_seconds,
+  max(first_seen_after_seconds) FILTER (NOT is_imported) AS most_seconds,
+  count(*) FILTER (first_seen_at > first_complete_at AND NOT is_imported) AS late_leads
+FROM (SELECT *, contains(response_id, '.import-') AS is_imported FROM leads) AS leads
+LEFT JOIN coverage ON coverage.account = leads.account AND coverage.lead_date = leads.lead_date
 GROUP BY ALL ORDER BY ALL
 """,
 )

@@ -37,7 +37,7 @@ _QUESTIONS = (
     "SELECT count(*), count(DISTINCT query_id), max(content_hash) FROM leads",
     "SELECT sum(leads)::BIGINT FROM coverage",
     "SELECT sum(leads)::BIGINT FROM leads_per_day",
-    "SELECT sum(leads)::BIGINT FROM buyers",
+    "SELECT sum(enquiries)::BIGINT FROM buyers",
 )
 _PAUSE_SECONDS = 0.02
 

@@ -52,7 +52,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         published.add_call(2, "server_error", message=CANARY, response_id=CANARY, run_id=CANARY)
         published.add_alert("key_rejected", detail=CANARY, what=CANARY, run_id=CANARY)
         nobody = {"account": "acme", "first_query_time": PUBLISHED, "last_query_time": PUBLISHED, "enquiries": 2}
-        dates = {"first_lead_date": DAY, "last_lead_date": DAY}
+        dates = {"first_lead_date": DAY, "last_lead_date": DAY, "first_seen_at": PUBLISHED}
         counts = dict.fromkeys(("web_enquiries", "buy_leads", "calls", "whatsapp_enquiries", "catalogue_views"), 0)
         published.rows[BUYERS.name].append(texts_of(BUYERS) | counts | dates | nobody)
     return path

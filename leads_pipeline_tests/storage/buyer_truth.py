@@ -131,6 +131,7 @@ def _row(group: list[Lead], account: str) -> dict[str, Any]:
         "last_query_time": group[-1].time,
         "first_lead_date": group[0].date,
         "last_lead_date": group[-1].date,
+        "first_seen_at": FETCHED + timedelta(seconds=founder.seen),
     }
 
 

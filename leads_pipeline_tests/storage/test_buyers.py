@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leads_pipeline.storage import buyers
-from leads_pipeline.storage.buyers import BuyerUpkeep, smallest_connected
+from leads_pipeline.storage.connected import smallest_connected
+from leads_pipeline.storage.lead_rows import LeadRows
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
-from leads_pipeline.storage.store_sql import ADD_LEADS, DROP_LEADS
-from leads_pipeline.storage.tables import BUYER_IDENTIFIERS, BUYERS, LEADS
+from leads_pipeline.storage.tables import BUYER_IDENTIFIERS, BUYERS, LEAD_VERSIONS, LEADS
 from leads_pipeline_tests.storage.buyer_truth import (
     FAKE_EMAILS,
     FAKE_MOBILES,
@@ -57,19 +57,18 @@ class Tables:
     def replace(self, days: Mapping[int, list[Lead] | None]) -> None:
         """Replace whole days, and take away those that are None, as one refresh."""
         self.connection.execute("BEGIN").fetchall()
-        upkeep = BuyerUpkeep(self.connection)
+        rows = LeadRows(self.connection)
         for day, leads in days.items():
             if day in self._stored:
-                upkeep.day_leaves(self.account, day_after(day))
-                self.connection.execute(DROP_LEADS, [self.account, day_after(day)]).fetchall()
-                self._stored.remove(day)
-            if leads is not None:
-                rows = upkeep.day_enters(day_after(day), table_of(day, leads, self.account))
-                self.connection.register("incoming", rows)
-                self.connection.execute(ADD_LEADS).fetchall()
-                self.connection.unregister("incoming")
+                if leads is None:
+                    rows.drop_day(self.account, day_after(day))
+                    self._stored.remove(day)
+                else:
+                    rows.replace_day(self.account, day_after(day), table_of(day, leads, self.account))
+            elif leads is not None:
+                rows.add_day(day_after(day), table_of(day, leads, self.account))
                 self._stored.add(day)
-        upkeep.settle(self.account)
+        rows.buyers.settle(self.account)
         self.connection.execute("COMMIT").fetchall()
 
     @property
@@ -100,7 +99,7 @@ class Tables:
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("CREATE SCHEMA pipeline").fetchall()
-        for table in (LEADS, BUYERS, BUYER_IDENTIFIERS):
+        for table in (LEADS, LEAD_VERSIONS, BUYERS, BUYER_IDENTIFIERS):
             connection.execute(table.statements[0]).fetchall()
         yield connection
 

@@ -64,18 +64,8 @@ def test_hive_readers_take_days_with_and_without_leads_together(files: LeadFiles
     ]
 
 
-def test_days_holding_finds_exactly_the_days_of_known_ids(files: LeadFiles) -> None:
-    for offset in range(5):
-        write(files, day_after(offset), leads_of(day_after(offset), [f"{offset}-{n}" for n in range(3)], account="007"))
-    assert files.days_holding(pa.array(["1-2", "4-0", "4-1", "none"])) == {day_after(1), day_after(4)}
-    assert files.days_holding(pa.chunked_array([["0-0"], ["1-1"]])) == {DAY, day_after(1)}
-    assert files.days_holding(pa.array(["none"])) == set()
-    assert files.days_holding(pa.array([], pa.string())) == set()
-
-
 def test_an_account_without_files_has_no_days(files: LeadFiles) -> None:
     assert files.days() == set()
-    assert files.days_holding(pa.array(["1"])) == set()
     assert files.read([DAY]).equals(LEADS_ARROW_SCHEMA.empty_table())
 
 

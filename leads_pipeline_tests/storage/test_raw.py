@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from leads_pipeline.days import IST, day_of
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.windows import Window, plan_windows
-from leads_pipeline.storage.raw import RawResponse, RawStore, RawStoreError, ResponseName
+from leads_pipeline.indiamart.windows import Span, Window, plan_windows
+from leads_pipeline.storage.raw import RawResponse, RawStore, RawStoreError, ResponseName, is_import, sha256_of
 from leads_pipeline_tests.storage.raw_responses import BODY, SENT, WINDOW, name_of, response_of, store
 from leads_pipeline_tests.support import ist
 
@@ -167,3 +167,13 @@ def test_times_of_a_name_are_indian_and_universal() -> None:
     assert name.window.start == ist("2026-03-01 00:00:00")
     assert name.window.start.tzinfo is IST
     assert name.sent_at == SENT
+
+
+def test_an_imports_name_tells_its_days_however_many_and_that_it_was_imported() -> None:
+    years = Span(WINDOW.start - timedelta(days=900), WINDOW.end)
+    name = ResponseName.of_import("indiamart", "push", years, SENT, sha256_of(BODY))
+    assert ResponseName.parse(name.response_id) == name
+    assert is_import(name.response_id)
+    assert not is_import(name_of().response_id)
+    with pytest.raises(RawStoreError, match="not the name"):
+        ResponseName.parse(f"{name.response_id}0")

@@ -13,6 +13,7 @@ from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, SOURCE_FIELDS
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.store_schema import CREATE_STATEMENTS
+from leads_pipeline.storage.raw import IMPORT_MARK
 from leads_pipeline.storage.tables import API_CALLS, BUYERS, COVERAGE, LEADS, TABLES
 from leads_pipeline.storage.views import VIEWS, View
 from leads_pipeline_tests.leads.examples import facts, record
@@ -261,6 +262,7 @@ def test_lateness_is_told_per_day_with_and_without_coverage(empty: duckdb.DuckDB
         [
             *(lead(str(after), "2026-03-01 10:00:00", seen_after=timedelta(hours=after)) for after in hours),
             lead("5", "2026-03-02 10:00:00"),
+            lead("6", "2026-03-02 11:00:00", seen_after=timedelta(days=90), response_id=f"demo.v2.1{IMPORT_MARK}0a"),
             lead("5", "2026-03-01 10:00:00", account="other", seen_after=timedelta(hours=50)),
         ],
     )
@@ -269,7 +271,7 @@ def test_lateness_is_told_per_day_with_and_without_coverage(empty: duckdb.DuckDB
     insert(empty, COVERAGE, [{"account": "demo", "lead_date": SUNDAY, **covered, **first_complete}])
     assert rows(empty, "FROM first_seen_per_day") == [
         ("demo", SUNDAY, 4, 9_000.0, pytest.approx(0.3 * 3 * 3600 + 0.7 * 40 * 3600), 144_000, 1),
-        ("demo", MONDAY, 1, 3_600.0, 3_600.0, 3_600, 0),
+        ("demo", MONDAY, 2, 3_600.0, 3_600.0, 3_600, 0),
         ("other", SUNDAY, 1, 180_000.0, 180_000.0, 180_000, 0),
     ]
 

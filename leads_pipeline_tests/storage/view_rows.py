@@ -66,6 +66,7 @@ def buyer(buyer_id: str, enquiries: int, first: datetime, last: datetime, **valu
         "last_query_time": last,
         "first_lead_date": first.date(),
         "last_lead_date": last.date(),
+        "first_seen_at": first,
         **lists,
         **counts,
         **values,

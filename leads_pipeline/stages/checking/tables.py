@@ -14,6 +14,7 @@ from leads_pipeline.stages.checking.findings import Finding, Scope
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.errors import without_values
 from leads_pipeline.storage.followed_files import stamp_of
+from leads_pipeline.storage.lead_ids import LeadIds
 from leads_pipeline.storage.parquet import FILE_SCHEMA, LeadFiles
 from leads_pipeline.storage.published_reader import open_published
 
@@ -47,7 +48,7 @@ def check_ids(workspace: Workspace, account: str, scope: Scope) -> Finding:
     files = workspace.lead_files(account)
     days = scope.among(sorted(files.days()))
     ids = pa.chunked_array([files.read_columns(day, ("query_id",))["query_id"] for day in days], pa.string())
-    rows = len(ids) if scope.run_days is None else files.rows_with(ids)
+    rows = len(ids) if scope.run_days is None else LeadIds(files).rows_with(ids)
     distinct = int(pc.count_distinct(ids).as_py()) if len(ids) else 0
     return ids_finding(rows, distinct, len(days))
 
