@@ -14,7 +14,7 @@ from leads_pipeline_tests.benchmarks.soak_worker import RunReport, WorkerSetting
 def test_a_short_soak_loses_and_doubles_nothing() -> None:
     program = [sys.executable, "-m", "leads_pipeline_tests.benchmarks.soak"]
     result = subprocess.run(
-        [*program, "--minutes", "0.3", "--interval", "0.2", "--seed", "3"],
+        [*program, "--minutes", "0.2", "--interval", "0.2", "--seed", "3"],
         stdout=subprocess.PIPE,
         text=True,
         check=False,

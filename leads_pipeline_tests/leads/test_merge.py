@@ -51,7 +51,7 @@ answers = st.lists(
 )
 
 
-@settings(repeatable, max_examples=20)
+@settings(repeatable, max_examples=12)
 @given(st.data())
 def test_any_order_repetition_and_batching_gives_the_same_table_as_merging_once(data: st.DataObject) -> None:
     frames = [leads_of(number, answer) for number, answer in enumerate(data.draw(answers))]
@@ -71,7 +71,7 @@ def test_any_order_repetition_and_batching_gives_the_same_table_as_merging_once(
     pd.testing.assert_frame_equal(merge_leads(once, once), once)
 
 
-@settings(repeatable, max_examples=20)
+@settings(repeatable, max_examples=12)
 @given(answers)
 def test_the_winner_and_the_times_seen_are_those_of_a_plain_count(drawn: list[Answer]) -> None:
     frames = [leads_of(number, answer) for number, answer in enumerate(drawn)]

@@ -115,7 +115,7 @@ def day_files(workspace: Workspace) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@settings(repeatable, max_examples=20)
+@settings(repeatable, max_examples=12)
 @given(st.data())
 def test_any_order_repetition_and_batching_leaves_the_same_bytes_as_merging_once_in_order(data: st.DataObject) -> None:
     drawn = data.draw(answers)

@@ -1,4 +1,5 @@
 import itertools
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from uuid import UUID
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leads_pipeline.storage import buyers
 from leads_pipeline.storage.connected import smallest_connected
+from leads_pipeline.storage.growing_buyers import GrowingBuyers
 from leads_pipeline.storage.lead_rows import LeadRows
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
@@ -155,6 +158,50 @@ def test_buyers_by_increments_are_those_of_a_rebuild_and_of_a_union_find(
         assert (tables.leads, tables.buyers, tables.identifiers) == ({}, [], [])
         tables.put(standing.values())
         assert (tables.leads, tables.buyers, tables.identifiers) == by_increments
+
+
+def test_leads_that_come_later_add_to_their_buyers_as_a_rebuild_would(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int] = []
+    add = GrowingBuyers.add
+
+    def counted(growing: GrowingBuyers, account: str, leads: int) -> pa.Array:
+        left = add(growing, account, leads)
+        added.append(leads - len(left))
+        return left
+
+    monkeypatch.setattr(GrowingBuyers, "add", counted)
+    draws, standing = random.Random(3), list[Lead]()
+    for step in range(6):
+        standing += [some_lead(draws, step, number) for number in range(12)]
+        tables.put(standing, [step % 2])
+        assert (tables.leads, tables.buyers) == true_buyers(standing, tables.account)
+    by_increments = tables.identifiers
+    tables.replace(dict.fromkeys(ALL_DAYS))
+    tables.put(standing)
+    assert tables.identifiers == by_increments
+    assert sum(added) > 20
+
+
+def some_lead(draws: random.Random, step: int, number: int) -> Lead:
+    """Return a lead of the step: one of many people, some of whom give another number or address now and then."""
+    person = draws.randrange(25)
+    return Lead(
+        f"{step}-{number}",
+        day=step % 2,
+        second=10 * step + draws.randrange(10),
+        seen=10 * step + draws.randrange(10),
+        query_type=draws.choice(["W", "B", "P", None]),
+        sender_name=draws.choice([f"Name {person}", f"{person}. Name", None]),
+        sender_company=draws.choice([None, f"Firm {step}"]),
+        sender_city=draws.choice([None, None, "Pune", "Surat"]),
+        sender_state=draws.choice([None, "Gujarat"]),
+        sender_country_iso=draws.choice([None, "IN"]),
+        sender_mobile=f"+9198123{person:05}" if draws.random() < 0.8 else None,
+        sender_email=f"{person}@buyer.example" if draws.random() < 0.5 else FAKE_EMAILS[0],
+        sender_mobile_alt=f"+9198124{draws.randrange(25):05}" if draws.random() < 0.1 else None,
+    )
 
 
 @settings(repeatable, max_examples=60)
