@@ -11,16 +11,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from leads_pipeline.days import ONE_DAY, day_end, day_start, utc_now
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.windows import MAX_WINDOW, Window
+from leads_pipeline.indiamart.windows import MAX_WINDOW, Span
 from leads_pipeline.sqlite_files import from_epoch, immediate, sqlite_file
-from leads_pipeline.storage.raw import RawResponse, RawStore
+from leads_pipeline.storage.raw import IMPORT_MARK, RawResponse, RawStore, is_import, window_of
 
 _SCHEMA_VERSION = 1
 
 _SPEAKING = (Outcome.LEADS, Outcome.NO_LEADS, Outcome.TRUNCATED, Outcome.NOT_YET_AVAILABLE)
+
+_OF_A_CALL = f"instr(response_id, '{IMPORT_MARK}') = 0"
+"""Imports prove nothing, and may span years: what a call's window can reach is found without them."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS announced (response_id TEXT PRIMARY KEY, announced_at REAL NOT NULL);
@@ -42,7 +46,7 @@ class StoredAnswer:
     response_id: str
     account: str
     source_api: str
-    window: Window
+    window: Span
     proven_until: datetime
     """Days that ended by then are proven by it, if it covers."""
     fetched_at: datetime
@@ -50,6 +54,11 @@ class StoredAnswer:
     records: int
     merged: bool
     """Whether its leads are in the tables; true for one that has none."""
+
+    @property
+    def is_import(self) -> bool:
+        """Tell whether it was imported: its leads count, but it never proves anything of a day."""
+        return is_import(self.response_id)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,13 @@ class MergedCounts:
     leads: int
     duplicates: int
     quarantined: int
+
+
+class ProvenSpan(NamedTuple):
+    """A time, in seconds since 1970, whose days one answer proves; empty if it ends before it starts."""
+
+    start: float
+    end: float
 
 
 class Catalog:
@@ -92,13 +108,17 @@ class Catalog:
         with self._open() as connection, immediate(connection):
             connection.execute("DELETE FROM announced WHERE response_id = ?", (response_id,))
 
+    def answer(self, response_id: str) -> StoredAnswer | None:
+        """Return the answer of that name; None if there is none."""
+        return next(iter(self._answers("response_id = ?", (response_id,))), None)
+
     def about(self, account: str, days: Iterable[date]) -> list[StoredAnswer]:
-        """Return the answers that say something of any of the days, oldest answer first; refusals don't."""
+        """Return the answers that say something of any of the days, oldest first; refusals and imports don't."""
         wanted = sorted(set(days))
         if not wanted:
             return []
         return self._answers(
-            f"account = ? AND outcome IN ({', '.join('?' for _ in _SPEAKING)}) "
+            f"account = ? AND {_OF_A_CALL} AND outcome IN ({', '.join('?' for _ in _SPEAKING)}) "
             "AND window_start < ? AND window_start > ? AND window_end > ?",
             (
                 account,
@@ -109,10 +129,26 @@ class Catalog:
             ),
         )
 
-    def ambiguous_empties(self, account: str, window: Window) -> list[StoredAnswer]:
+    def proven_spans(self, account: str) -> list[ProvenSpan]:
+        """Return, for each moment that windows of the account start at, the longest span that one answer proves.
+
+        In order. It makes one row of the many answers that asked for the same days again, so it is quick over years.
+        """
+        covering = [outcome.value for outcome in Outcome if outcome.rule.covers]
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT window_start, max(min(window_end, proven_until, fetched_at)) FROM response "  # noqa: S608 - places
+                f"WHERE account = ? AND outcome IN ({', '.join('?' for _ in covering)}) "
+                "GROUP BY window_start ORDER BY window_start",
+                (account, *covering),
+            ).fetchall()
+        return [ProvenSpan(*row) for row in rows]
+
+    def ambiguous_empties(self, account: str, window: Span) -> list[StoredAnswer]:
         """Return the answers that were empty without saying why and whose windows overlap this one, oldest first."""
         return self._answers(
-            "account = ? AND outcome = ? AND window_start < ? AND window_start > ? AND window_end > ?",
+            f"account = ? AND {_OF_A_CALL} AND outcome = ? "
+            "AND window_start < ? AND window_start > ? AND window_end > ?",
             (
                 account,
                 Outcome.AMBIGUOUS_EMPTY.value,
@@ -157,16 +193,17 @@ class Catalog:
             return [row[0] for row in connection.execute("SELECT DISTINCT account FROM response ORDER BY account")]
 
     def origins(self, account: str) -> set[str]:
-        """Return where the account's answers came from."""
+        """Return where the account's answers came from, imports aside."""
         with self._open() as connection:
-            rows = connection.execute("SELECT DISTINCT origin FROM response WHERE account = ?", (account,))
+            query = f"SELECT DISTINCT origin FROM response WHERE account = ? AND {_OF_A_CALL}"  # noqa: S608 - constant
+            rows = connection.execute(query, (account,))
             return {row[0] for row in rows}
 
     def first_day(self, account: str) -> datetime | None:
-        """Return the earliest window start of the account's answers, or None if it has none."""
+        """Return the earliest window start of the account's answers, imports aside, or None if it has none."""
         with self._open() as connection:
             row = connection.execute(
-                "SELECT min(window_start) FROM response WHERE account = ? AND outcome IN (?, ?)",
+                f"SELECT min(window_start) FROM response WHERE account = ? AND {_OF_A_CALL} AND outcome IN (?, ?)",  # noqa: S608 - constant
                 (account, Outcome.LEADS, Outcome.NO_LEADS),
             ).fetchone()
         return None if row[0] is None else from_epoch(row[0])
@@ -248,7 +285,7 @@ def _to_answer(row: sqlite3.Row) -> StoredAnswer:
         row["response_id"],
         row["account"],
         row["source_api"],
-        Window(from_epoch(row["window_start"]), from_epoch(row["window_end"])),
+        window_of(row["response_id"], from_epoch(row["window_start"]), from_epoch(row["window_end"])),
         from_epoch(row["proven_until"]),
         from_epoch(row["fetched_at"]),
         Outcome(row["outcome"]),

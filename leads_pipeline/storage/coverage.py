@@ -43,10 +43,15 @@ class DayCoverage:
 def coverage_of(
     days: Iterable[date], answers: Sequence[StoredAnswer], days_in_tables: Collection[date], now: datetime
 ) -> list[DayCoverage]:
-    """Return the coverage of each day, in order; `days_in_tables` are those that have a Parquet file."""
+    """Return the coverage of each day, in order; `days_in_tables` are those that have a Parquet file.
+
+    Imports are passed over: what they hold may be any part of a day.
+    """
     earliest = first_day_in_reach(now)
     touching: defaultdict[date, list[StoredAnswer]] = defaultdict(list)
     for answer in answers:  # by day once: a year of polling is thousands of answers
+        if answer.is_import:
+            continue
         for day in answer.window.days:
             touching[day].append(answer)
     return [_coverage(day, touching[day], day in days_in_tables, day < earliest) for day in sorted(set(days))]

@@ -1,7 +1,7 @@
 """The SQL by which new leads are added to buyers, values bound. growing_buyers.py says when.
 
 Temporary tables: `arrived` (the leads that are held), `arrived_key` (their identifiers), `met` (which of those belong
-to a buyer), `met_buyer` (these buyers, numbered from 0), and for the leads that are added `settled`, `asked` and
+to a buyer), `met_buyer` (the rows of these buyers, numbered from 0), and for the leads that are added `settled`, `asked` and
 `said` as in buyers_sql.py, and `grown` (the new rows of their buyers).
 """
 
@@ -18,9 +18,9 @@ SELECT key, buyer_id FROM pipeline.buyer_identifiers WHERE account = ? AND key I
 MAKE_MET_BUYER = """
 CREATE TEMP TABLE met_buyer AS
 SELECT
-  row_number() OVER () - 1 AS number, rowid AS place, buyer_id, last_query_time, first_seen_at,
+  row_number() OVER () - 1 AS number, rowid AS place, *,
   buyer_id IN (SELECT buyer_id::UUID FROM gone WHERE buyer_id IS NOT NULL) AS loses
-FROM buyers WHERE buyer_id IN (SELECT buyer_id FROM met)
+FROM buyers WHERE rowid IN (SELECT rowid FROM buyers WHERE buyer_id IN (SELECT buyer_id FROM met))
 """
 
 ARRIVALS = """
@@ -73,7 +73,7 @@ SELECT
   least(stood.first_lead_date, told.first_lead_date) AS first_lead_date,
   greatest(stood.last_lead_date, told.last_lead_date) AS last_lead_date,
   stood.first_seen_at
-FROM (SELECT * FROM buyers WHERE rowid IN (SELECT place FROM met_buyer)) AS stood
+FROM met_buyer AS stood
 JOIN ({TOLD}) AS told USING (buyer_id)
 """  # noqa: S608
 CLEAR_GROWN = """

@@ -1,11 +1,13 @@
 """Raw responses: the bytes of every answer as received, with a sidecar of facts; both write-once.
 
 `data/raw/<account>/<first day of the window>/<response_id>.zst` and `.json`. The name alone tells account, API,
-window and time, so that an answer whose sidecar a killed process did not write can still be judged and used.
+window and time, so that an answer whose sidecar a killed process did not write can still be judged and used. An
+imported answer's name ends in a mark with the start of its checksum: it is known by that wherever only names are.
 """
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +17,16 @@ import zstandard
 
 from leads_pipeline.days import IST
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.windows import CLOCK_MARGIN, Window
+from leads_pipeline.indiamart.windows import CLOCK_MARGIN, Span, Window
 from leads_pipeline.kill_points import reach
 from leads_pipeline.storage.atomic import make_private_folder, remove_leftovers, write_atomically
 
 _WINDOW_FORMAT = "%Y%m%dT%H%M%S"
 _SENT_FORMAT = "%Y%m%dT%H%M%S%fZ"
 _SEPARATOR = "."
+IMPORT_MARK = f"{_SEPARATOR}import-"
+"""Stands in the name of every imported answer and of no other."""
+_CHECKSUM_LENGTH = 16
 _MOMENTS = frozenset({"window_start", "window_end", "sent_at", "received_at", "server_date"})
 
 
@@ -35,13 +40,22 @@ class ResponseName:
 
     account: str
     source_api: str
-    window: Window
+    window: Span
     sent_at: datetime
+    checksum: str = ""
+    """The start of an imported document's SHA-256; empty for the answer to a call."""
+
+    @classmethod
+    def of_import(
+        cls, account: str, source_api: str, window: Span, fetched_at: datetime, sha256: str
+    ) -> "ResponseName":
+        """Return the name of an imported answer: the same document is the same answer."""
+        return cls(account, source_api, window, fetched_at, sha256[:_CHECKSUM_LENGTH])
 
     @property
     def response_id(self) -> str:
-        """Return the name, unique since a key has one call at a time."""
-        return _SEPARATOR.join(
+        """Return the name, unique since a key has one call at a time and an import its checksum."""
+        of_call = _SEPARATOR.join(
             (
                 self.account,
                 self.source_api,
@@ -50,23 +64,39 @@ class ResponseName:
                 self.sent_at.astimezone(UTC).strftime(_SENT_FORMAT),
             )
         )
+        return f"{of_call}{IMPORT_MARK}{self.checksum}" if self.checksum else of_call
 
     @classmethod
     def parse(cls, response_id: str) -> "ResponseName":
         """Return the facts in the name; raise RawStoreError if it is none of ours."""
         try:
-            account, source_api, start, end, sent = response_id.split(_SEPARATOR)
+            of_call, mark, checksum = response_id.partition(IMPORT_MARK)
+            account, source_api, start, end, sent = of_call.split(_SEPARATOR)
+            if mark and not re.fullmatch(rf"[0-9a-f]{{{_CHECKSUM_LENGTH}}}", checksum):
+                raise ValueError
             return cls(
                 account,
                 source_api,
-                Window(
+                window_of(
+                    response_id,
                     datetime.strptime(start, _WINDOW_FORMAT).replace(tzinfo=IST),
                     datetime.strptime(end, _WINDOW_FORMAT).replace(tzinfo=IST),
                 ),
                 datetime.strptime(sent, _SENT_FORMAT).replace(tzinfo=UTC),
+                checksum,
             )
         except ValueError:
             raise RawStoreError(f"{response_id!r} is not the name of a raw response") from None
+
+
+def is_import(response_id: str) -> bool:
+    """Tell whether the answer was imported: it proves nothing of a day, and no call brought it."""
+    return IMPORT_MARK in response_id
+
+
+def window_of(response_id: str, start: datetime, end: datetime) -> Span:
+    """Return the answer's window, which only an import may have wider than a call's."""
+    return Span(start, end) if is_import(response_id) else Window(start, end)
 
 
 @dataclass(frozen=True)
@@ -77,6 +107,7 @@ class RawResponse:
     account: str
     source_api: str
     origin: str
+    """Where it came from: the API's address, or `import:` and the name of the file."""
     window_start: datetime
     window_end: datetime
     sent_at: datetime
@@ -99,9 +130,9 @@ class RawResponse:
     """Whether the sidecar was made later, from the body that a killed process had stored."""
 
     @property
-    def window(self) -> Window:
-        """Return the window that was asked for."""
-        return Window(self.window_start, self.window_end)
+    def window(self) -> Span:
+        """Return the window that was asked for; of an import the days from its first lead to its last."""
+        return window_of(self.response_id, self.window_start, self.window_end)
 
     @property
     def proven_until(self) -> datetime:
