@@ -1,8 +1,8 @@
 """The SQL by which new leads are added to buyers, values bound. growing_buyers.py says when.
 
 Temporary tables: `arrived` (the leads that are held), `arrived_key` (their identifiers), `met` (which of those belong
-to a buyer), `met_buyer` (the rows of these buyers, numbered from 0), and for the leads that are added `settled`, `asked` and
-`said` as in buyers_sql.py, and `grown` (the new rows of their buyers).
+to a buyer), `met_buyer` (the rows of these buyers, numbered from 0), and for the leads that are added `settled`,
+`asked` and `said` as in buyers_sql.py, and `grown` (the new rows of their buyers).
 """
 
 from leads_pipeline.storage.buyers_sql import ASKED, EACH_KEY, KEYS, TELLS, TOLD

@@ -3,10 +3,11 @@
     python -m leads_pipeline_tests.benchmarks.large_store --leads 1000000 10000000 --rounds 5
 
 For each size a year of day files is made, then pulls of 2,000 leads come in: most of them new ones of today, half of
-known buyers, some that the pull before brought too, and a few that come back with another time, of another day. Each pull goes the program's
-own way: raw answer, normalised, merged, Parquet, published. Prints for each size the seconds of each part (median of
-the rounds), the peak memory of the process, and the published file's size after the first and the last round; in the
-end the ratio between the largest and the smallest size.
+known buyers, some that the pull before brought too, and a few that come back with another time, of another day. Each
+pull goes the program's own way: raw answer, normalised, merged, Parquet, published. Prints for each size the seconds of
+each part (median of the rounds), the peak memory of the process, and the published file's size after the first and the
+last round; in the end the ratio between the largest and the smallest size. `mirror` is what goes on in the background
+once all is published; rounds wait for it, as calls are minutes apart.
 """
 
 import argparse
@@ -242,7 +243,8 @@ def measure(folder: Path, leads: int, rounds: int) -> list[Round]:
     pull_once(workspace, days, pull_of(files, days, 0, templates))  # warms up
     done = [pull_once(workspace, days, pull_of(files, days, 1 + number, templates)) for number in range(rounds)]
     parts = ", ".join(
-        f"{name} {median(getattr(one, name) for one in done):.2f} s" for name in ("normalize", "merge", "publish", "mirror")
+        f"{name} {median(getattr(one, name) for one in done):.2f} s"
+        for name in ("normalize", "merge", "publish", "mirror")
     )
     print(f"{leads} leads: {parts}; merge, Parquet and publish {median(one.judged for one in done):.2f} s")
     print(f"{leads} leads: published file {done[0].bytes >> 20} MiB at first, {done[-1].bytes >> 20} MiB in the end")

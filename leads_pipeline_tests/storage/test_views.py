@@ -12,8 +12,8 @@ from leads_pipeline.leads.normalize import normalize_answer
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, SOURCE_FIELDS
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
-from leads_pipeline.storage.store_schema import CREATE_STATEMENTS
 from leads_pipeline.storage.raw import IMPORT_MARK
+from leads_pipeline.storage.store_schema import CREATE_STATEMENTS
 from leads_pipeline.storage.tables import API_CALLS, BUYERS, COVERAGE, LEADS, TABLES
 from leads_pipeline.storage.views import VIEWS, View
 from leads_pipeline_tests.leads.examples import facts, record
