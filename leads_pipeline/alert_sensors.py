@@ -65,6 +65,8 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
         open_channels(settings.alert_urls, accounts),
         lambda account, first, last: lacking_days(workspace, account, first, last, clock()),
         settings.ui_url,
+        {account.name: key_hint(account) for account in settings.accounts},
+        {account.name: one.api_version for account in settings.accounts for one in account.versions[1:]},
     )
 
     @dg.sensor(
@@ -103,8 +105,8 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
         minimum_interval_seconds=1800,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Alerts people when leads stop coming: no successful call for 3 days (critical at 5, for a key dies at 7), "
-            "improbably few leads for the weekdays, past days that lack for over a day."
+            "Alerts people when leads stop coming: no successful call for 3 days (critical at 5, for a key of v2 "
+            "dies at 7), improbably few leads for the weekdays, past days that lack for over a day."
         ),
     )
     def silence_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -115,6 +117,13 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
         return _closed_tick(context, desk, f"{looked_at} account(s) looked at", intake.away_since, now)
 
     return [api_error_alerts, run_failure_alerts, silence_alerts]
+
+
+def key_hint(account: Account) -> str:
+    """Return what to put where for the account to have its keys, of both versions if it has two."""
+    if account.other_version is None:
+        return account.key_hint
+    return "; ".join(f"for {access.api_version} {access.key_hint}" for access in account.versions)
 
 
 def _closed_tick(
@@ -245,6 +254,7 @@ def gather_silence_facts(
         call.sent_at if call else None,
         tuple(day for day in lacking if day not in busy),
         workspace.lead_files(account.name).counts(complete),
+        account.key_life,
     )
 
 

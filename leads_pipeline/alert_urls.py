@@ -1,4 +1,4 @@
-"""The form of `LEADS_ALERT_URLS`: where alerts go, from which level up, of which account. Sends nothing.
+"""The form of `LEADS_ALERT_URLS` and of accounts' own addresses: where alerts go, from which level up. Sends nothing.
 
 An address holds passwords and tokens, so it is a secret as a whole: no text made here shows any of it.
 """
@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass, field
 
 from leads_pipeline.indiamart.outcomes import AlertLevel
+
+ALERT_URLS = "LEADS_ALERT_URLS"
+"""The variable with the addresses for all accounts."""
 
 _ENTRY = re.compile(r"(?:(?P<words>[A-Za-z0-9_.,-]+)=)?(?P<url>(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://\S+)")
 _LEVELS = {level.value: level for level in AlertLevel if level is not AlertLevel.NONE}
@@ -23,6 +26,8 @@ class AlertUrl:
     """Alerts of this level and above go there."""
     account: str | None = None
     """Only alerts of this account go there; None for all."""
+    setting: str = ALERT_URLS
+    """The variable or file that it was read from."""
 
 
 def parse_alert_urls(text: str) -> tuple[AlertUrl, ...]:

@@ -31,7 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             [
                 asset
                 for account in settings.accounts
-                for asset in build_account_assets(account, start, freshness_policy(account, settings))
+                for asset in build_account_assets(account, start, freshness_policy(account))
             ]
             + [build_leads_report(settings.accounts)]
         )

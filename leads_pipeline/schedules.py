@@ -8,13 +8,11 @@ import dagster as dg
 from leads_pipeline.days import IST, ONE_DAY, day_of
 from leads_pipeline.jobs import pull_request
 from leads_pipeline.run_queue import end_dead_runs, unfinished_runs
-from leads_pipeline.settings import DEMO_ACCOUNT, MINUTES_PER_DAY, Account, Settings
+from leads_pipeline.settings import MINUTES_PER_DAY, Account
 from leads_pipeline.stages.pull import SCHEDULE_PRIORITY
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.stages.write_report import unreported_version, why_not_drawn
 
-DAILY_CRON = "20 0 * * *"
-"""00:20 in India: late enough for yesterday to be over by any clock, early enough for people's morning."""
 REPORT_CRON = "40 * * * *"
 """Every hour, soon after the nightly pull's end: at most 24 reports a day, whatever is published."""
 _MINUTES_PER_HOUR = 60
@@ -35,6 +33,15 @@ def intraday_crons(minutes: int) -> list[str]:
     return [f"{_joined(ticks)} {_joined(hours)} * * *" for ticks, hours in hours_by_minutes.items()]
 
 
+def daily_cron(account: Account) -> str:
+    """Return the cron line of the account's nightly pull.
+
+    Unless set, it is 00:20 in India: late enough for yesterday to be over by any clock, early enough for people's
+    morning.
+    """
+    return f"{account.daily_at.minute} {account.daily_at.hour} * * *"
+
+
 def build_schedules(account: Account, job: dg.JobDefinition, workspace: Workspace) -> list[dg.ScheduleDefinition]:
     """Return the account's two schedules."""
     return [_daily(account, job, workspace), _intraday(account, job, workspace)]
@@ -46,9 +53,9 @@ def _daily(account: Account, job: dg.JobDefinition, workspace: Workspace) -> dg.
     @dg.schedule(
         name=name,
         job=job,
-        cron_schedule=DAILY_CRON,
+        cron_schedule=daily_cron(account),
         execution_timezone=IST.key,
-        default_status=default_schedule_status(account, workspace.settings),
+        default_status=_status(on=account.schedules_on),
         description=(
             "Asks for the last 7 complete days in one call, whatever is there already: heals up to 6 missed nights "
             "and brings leads that came late. Goes ahead of backfills."
@@ -63,23 +70,23 @@ def _daily(account: Account, job: dg.JobDefinition, workspace: Workspace) -> dg.
 
 
 def _intraday(account: Account, job: dg.JobDefinition, workspace: Workspace) -> dg.ScheduleDefinition:
-    name, settings = f"{account.name}_intraday", workspace.settings
+    name = f"{account.name}_intraday"
 
     @dg.schedule(
         name=name,
         job=job,
-        cron_schedule=intraday_crons(settings.intraday_minutes),
+        cron_schedule=intraday_crons(account.intraday_minutes),
         execution_timezone=IST.key,
-        default_status=default_schedule_status(account, settings),
+        default_status=_status(on=account.schedules_on),
         description=(
-            f"Asks for today and {settings.lookback_days} day(s) before it in one call, every "
-            f"{settings.intraday_minutes} minutes (LEADS_INTRADAY_MINUTES, LEADS_LOOKBACK_DAYS). Goes ahead of "
-            "backfills."
+            f"Asks for today and {account.lookback_days} day(s) before it in one call, every "
+            f"{account.intraday_minutes} minutes (LEADS_INTRADAY_MINUTES and LEADS_LOOKBACK_DAYS, or the account's own "
+            "in the accounts file). Goes ahead of backfills."
         ),
     )
     def intraday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         today = day_of(context.scheduled_execution_time)
-        back = min(timedelta(settings.lookback_days), workspace.longest_window(account.name) - ONE_DAY)
+        back = min(timedelta(account.lookback_days), workspace.longest_window(account.name) - ONE_DAY)
         return _request(context, workspace, account, today - back, today, name=name)
 
     return intraday
@@ -111,15 +118,6 @@ def build_report_schedule(job: dg.JobDefinition, workspace: Workspace) -> dg.Sch
     return report_hourly
 
 
-def default_schedule_status(account: Account, settings: Settings) -> dg.DefaultScheduleStatus:
-    """Return whether the schedule runs without being switched on in the UI.
-
-    The demo's never do: its IndiaMART answers only while `leads demo` or `leads ui --demo` runs, so they would only
-    fail. They are there to be looked at and tried out.
-    """
-    return _status(on=settings.schedules_on and account.name != DEMO_ACCOUNT)
-
-
 def _status(*, on: bool) -> dg.DefaultScheduleStatus:
     return dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
 
@@ -134,9 +132,7 @@ def _request(
     name: str,
 ) -> dg.RunRequest | dg.SkipReason:
     if not account.has_key:
-        return dg.SkipReason(
-            f"Account {account.name} has no CRM key, so nothing can be asked: put INDIAMART_CRM_KEY=... into .env."
-        )
+        return dg.SkipReason(f"Account {account.name} has no CRM key, so nothing can be asked: put {account.key_hint}.")
     start = max(workspace.start_date(), account.start or date.min)
     if last < start:
         return dg.SkipReason(f"The account's first day is {start}; there is nothing to ask before it.")

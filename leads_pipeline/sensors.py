@@ -12,7 +12,7 @@ from leads_pipeline.days import days_between, utc_now
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.jobs import pull_request
 from leads_pipeline.run_queue import days_in_progress, days_of_tags, end_dead_runs, unfinished_runs
-from leads_pipeline.settings import DEMO_ACCOUNT, Account
+from leads_pipeline.settings import Account
 from leads_pipeline.stages.gaps import (
     NOT_YET_PAUSE,
     GapFacts,
@@ -33,13 +33,12 @@ def build_gap_sensor(
     account: Account, job: dg.JobDefinition, workspace: Workspace, clock: Callable[[], datetime] = utc_now
 ) -> dg.SensorDefinition:
     """Return the sensor that requests what the account's coverage lacks."""
-    on = workspace.settings.schedules_on and account.name != DEMO_ACCOUNT  # the demo's: see its schedules
 
     @dg.sensor(
         name=f"{account.name}_gaps",
         job=job,
         minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS,
-        default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
+        default_status=(dg.DefaultSensorStatus.RUNNING if account.schedules_on else dg.DefaultSensorStatus.STOPPED),
         description=(
             "Requests the days that are not complete, as far back as IndiaMART serves: first those that are fetched "
             "and not merged (no call), then the others in the fewest calls, newest first. Leaves the account alone "
@@ -75,7 +74,7 @@ def gather_gap_facts(
         in_progress=days_in_progress(instance, account.name),
         unfinished=len(unfinished_runs(instance, tags)),
         finished=_finished(workspace, instance.get_run_records(RunsFilter(tags=tags), limit=_RUNS_LOOKED_AT)),
-        last_call=workspace.call_log.last_of(account.name),
+        last_call=workspace.call_log.last_of(account.name, workspace.only_source(account)),
         not_yet_available=tuple(
             workspace.call_log.of_outcome_since(account.name, Outcome.NOT_YET_AVAILABLE, now - NOT_YET_PAUSE)
         ),

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from leads_pipeline.indiamart.windows import MAX_WINDOW
 from leads_pipeline.jobs import REPORT_JOB, pull_job_name
 from leads_pipeline.settings import Settings, load_settings
 from leads_pipeline.stages.workspace import Workspace
+from leads_pipeline_tests.accounts_files import write_full, write_many
 from leads_pipeline_tests.assets.installations import STAGES
 from leads_pipeline_tests.support import make_settings
 
@@ -244,3 +246,55 @@ def test_a_bare_dagster_loads_the_workspace_without_matplotlib_and_keeps_its_sto
     assert "leads_pipeline" in done.stdout + done.stderr
     assert (untouched / "data" / "dagster").is_dir()
     assert not [path for path in untouched.iterdir() if path.name.startswith(".tmp_dagster_home")]
+
+
+@pytest.fixture
+def of_a_file(untouched: Path) -> dg.RepositoryDefinition:
+    """What is loaded of an accounts file: two accounts, and three with names made like those of Dagster's objects."""
+    path = write_full(untouched)
+    tables = [f'[accounts.{name}]\nkey_env = "{name.upper()}_KEY"\n' for name in ("a", "a_daily", "pull_a")]
+    path.write_text("\n".join([path.read_text(), *tables]))
+    definitions = build_definitions(load_settings())
+    dg.Definitions.validate_loadable(definitions)
+    return definitions.get_repository_def()
+
+
+def test_each_account_of_the_file_has_assets_a_pool_a_job_schedules_and_a_sensor_of_its_own(
+    of_a_file: dg.RepositoryDefinition,
+) -> None:
+    names = ("acme", "beta", "a", "a_daily", "pull_a")
+    assets = {key: of_a_file.assets_defs_by_key[key] for key in of_a_file.assets_defs_by_key if key != REPORT}
+    pools = {key.path[0]: assets[key].op.pool for key in assets if key.path[1] == "raw_responses"}
+
+    assert {tuple(key.path) for key in assets} == {(name, stage) for name in names for stage in STAGES}
+    assert pools == {name: f"indiamart_api_{name}" for name in names}
+    for name in names:
+        job = of_a_file.get_job(pull_job_name(name))
+        assert {key.path[0] for key in job.asset_layer.selected_asset_keys} == {name}
+    schedules = {schedule.name: schedule for schedule in of_a_file.schedule_defs}
+    assert {*schedules} == {f"{name}_{kind}" for name in names for kind in ("daily", "intraday")} | {"report_hourly"}
+    assert {sensor.name for sensor in of_a_file.sensor_defs} >= {f"{name}_gaps" for name in names}
+
+
+def test_schedules_and_sensor_of_an_account_are_as_its_table_says(of_a_file: dg.RepositoryDefinition) -> None:
+    crons = {schedule.name: schedule.cron_schedule for schedule in of_a_file.schedule_defs}
+    defined = (*of_a_file.schedule_defs, *of_a_file.sensor_defs)
+    running = {one.name for one in defined if one.default_status.value == "RUNNING"}
+
+    assert (crons["acme_daily"], crons["beta_daily"]) == ("5 1 * * *", "20 0 * * *")
+    assert crons["acme_intraday"] == [f"0 {','.join(map(str, range(24)))} * * *"]
+    assert crons["beta_intraday"] == ["0 0,3,6,9,12,15,18,21 * * *"]
+    assert running >= {"acme_daily", "acme_intraday", "acme_gaps", "report_hourly"}
+    assert not [name for name in running if name.startswith(("beta", "a_", "pull_"))]
+
+
+def test_fifty_accounts_are_loaded_in_a_few_seconds(untouched: Path) -> None:
+    names = write_many(untouched, 50)
+    started = time.process_time()
+
+    repository = build_definitions(load_settings()).get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs()}
+
+    assert time.process_time() - started < 10
+    assert jobs >= {pull_job_name(name) for name in names}
+    assert len(repository.assets_defs_by_key) == 50 * len(STAGES) + 1

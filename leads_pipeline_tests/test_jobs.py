@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,11 +13,16 @@ from leads_pipeline_tests.end_to_end.runs import folder_in_memory
 from leads_pipeline_tests.stages.replays import ACCOUNT, DAYS, SECRET, History, new_history, other_rules
 
 
-@pytest.fixture
-def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
-    monkeypatch.setattr(replay_tables, "_PUBLISHING_SECONDS", 0.0)
+@pytest.fixture(scope="module")
+def filled() -> Iterator[History]:
     with folder_in_memory() as folder:
         yield new_history(folder).fill()
+
+
+@pytest.fixture
+def history(filled: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    monkeypatch.setattr(replay_tables, "_PUBLISHING_SECONDS", 0.0)
+    return filled.copied_to(tmp_path)
 
 
 def run_replay(history: History, instance: dg.DagsterInstance, **config: object) -> dg.ExecuteInProcessResult:

@@ -9,7 +9,7 @@ import pytest
 
 from leads_pipeline.cli import app
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.settings import setting_names
+from leads_pipeline.settings import load_settings, setting_names
 from leads_pipeline.storage.tables import TABLES
 from leads_pipeline.storage.views import VIEWS
 from leads_pipeline_tests.end_to_end.runs import folder_in_memory
@@ -48,6 +48,21 @@ def test_every_command_in_the_readme_exists() -> None:
     told = set(re.findall(r"`leads ([a-z-]+)", README)) | set(re.findall(r"\.venv/bin/leads ([a-z-]+)", README))
 
     assert told == known
+
+
+def test_the_accounts_file_in_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in setting_names():
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "accounts.toml").write_text(README.partition("<!-- accounts -->\n```toml\n")[2].partition("```")[0])
+    monkeypatch.setenv("ACME_ALERT_URLS", "json://127.0.0.1:9/acme")
+
+    acme, bharat = load_settings(tmp_path).accounts
+
+    assert (acme.name, acme.intraday_minutes, acme.lead_source) == ("acme", 60, "IndiaMART Acme")
+    assert [(access.api_version, access.key_place) for access in bharat.versions] == [
+        ("v1", str(tmp_path / "secrets" / "bharat.key")),
+        ("v2", "BHARAT_V2_KEY"),
+    ]
 
 
 def test_every_outcome_has_words_for_people() -> None:

@@ -65,6 +65,11 @@ def why(said: dg.RunRequest | dg.SkipReason) -> str:
     return said.skip_message or ""
 
 
+def having(settings: Settings, **changes: object) -> Settings:
+    """Return the settings with other values of their one account."""
+    return replace(settings, accounts=(replace(settings.accounts[0], **changes),))  # type: ignore[arg-type]
+
+
 def ticks_of_a_day(defined: dg.ScheduleDefinition) -> list[int]:
     """The minutes after midnight in India at which Dagster's scheduler evaluates the schedule."""
     midnight = datetime(2026, 11, 20, tzinfo=IST)
@@ -75,7 +80,7 @@ def ticks_of_a_day(defined: dg.ScheduleDefinition) -> list[int]:
 
 @pytest.mark.parametrize("minutes", [1, 6, 7, 50, 60, 97, 180, 720, 1000, 1440])
 def test_intraday_ticks_every_so_many_minutes_from_midnight_in_india(settings: Settings, minutes: int) -> None:
-    defined = schedule(replace(settings, intraday_minutes=minutes), "indiamart_intraday")
+    defined = schedule(having(settings, intraday_minutes=minutes), "indiamart_intraday")
 
     assert ticks_of_a_day(defined) == list(range(0, 1440, minutes))
     assert len(defined.cron_schedule) <= 24
@@ -112,7 +117,7 @@ def test_daily_asks_for_the_last_seven_complete_days_again(settings: Settings, i
 def test_intraday_asks_for_today_in_india_and_the_days_before(
     settings: Settings, instance: dg.DagsterInstance, at: str, lookback: int, expected: tuple[str, str]
 ) -> None:
-    said = tick(replace(settings, lookback_days=lookback), instance, at, "indiamart_intraday")
+    said = tick(having(settings, lookback_days=lookback), instance, at, "indiamart_intraday")
 
     assert asked_days(said) == expected
 
@@ -121,7 +126,7 @@ def test_where_the_api_takes_six_days_both_ask_for_six_so_that_the_newest_is_amo
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     make_workspace(settings).slots.remember_narrow_windows("indiamart")
-    settings = replace(settings, lookback_days=6)
+    settings = having(settings, lookback_days=6)
 
     assert asked_days(tick(settings, instance, "2026-11-20 00:20:00")) == ("2026-11-14", "2026-11-19")
     assert asked_days(tick(settings, instance, "2026-11-20 12:00:00", "indiamart_intraday")) == (
@@ -166,7 +171,7 @@ def test_schedules_and_sensors_are_off_until_a_person_or_a_setting_turns_them_on
     settings: Settings, on: bool, expected: str
 ) -> None:
     demo = replace(settings.accounts[0], name=DEMO_ACCOUNT)
-    both = replace(settings, schedules_on=on, accounts=(*settings.accounts, demo))
+    both = replace(settings, accounts=(*having(settings, schedules_on=on).accounts, demo))
     repository = build_definitions(both).get_repository_def()
     statuses = {
         defined.name: defined.default_status.value for defined in (*repository.schedule_defs, *repository.sensor_defs)
@@ -283,7 +288,9 @@ def test_the_settings_of_the_schedules(
 
     settings = load_settings(tmp_path)
 
-    assert (settings.intraday_minutes, settings.lookback_days, settings.schedules_on) == expected
+    (account,) = settings.accounts
+    assert (account.intraday_minutes, account.lookback_days, account.schedules_on) == expected
+    assert settings.schedules_on is account.schedules_on
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from leads_pipeline import settings as settings_module
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.demo_setup import DEMO_KEY, DemoSetup, setup_file
 from leads_pipeline.indiamart import v1
 from leads_pipeline.indiamart.v2 import DEFAULT_URL
 from leads_pipeline.settings import (
+    ROOT_MARKERS,
     SettingsError,
     default_start_date,
     load_settings,
@@ -291,7 +291,7 @@ def test_an_account_that_does_not_exist_is_refused_with_those_that_do(tmp_path: 
 
 
 def test_today_may_be_the_start_date_and_tomorrow_may_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings_module, "utc_now", lambda: ist("2026-11-30 23:59:59"))
+    monkeypatch.setattr("leads_pipeline.settings.loading.utc_now", lambda: ist("2026-11-30 23:59:59"))
     monkeypatch.setenv("LEADS_START_DATE", "2026-11-30")
     assert load_settings(tmp_path).start_date == date(2026, 11, 30)
     monkeypatch.setenv("LEADS_START_DATE", "2026-12-01")
@@ -308,7 +308,7 @@ def test_the_project_is_the_nearest_folder_upwards_with_its_markers(
 ) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
-    for marker in settings_module.ROOT_MARKERS:
+    for marker in ROOT_MARKERS:
         (tmp_path / marker).touch()
     monkeypatch.chdir(inner)
     assert project_root() == tmp_path

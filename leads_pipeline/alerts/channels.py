@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from leads_pipeline.alert_urls import AlertUrl
+from leads_pipeline.alert_urls import ALERT_URLS, AlertUrl
 from leads_pipeline.alerts.due import Stage
 from leads_pipeline.indiamart.outcomes import AlertLevel
 from leads_pipeline.secret_values import SecretMasker
@@ -41,8 +41,13 @@ class Channel:
 
     @property
     def name(self) -> str:
-        """Return what the ledger knows it by; the address can't be had back from it."""
-        return hashlib.sha256(self.address.url.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+        """Return what the ledger knows it by; the address can't be had back from it.
+
+        Accounts may have the same address among their own, and each of them has its own order of messages.
+        """
+        address = self.address
+        whose = "" if address.setting == ALERT_URLS else f" {address.account}"
+        return hashlib.sha256(f"{address.url}{whose}".encode()).hexdigest()[:_FINGERPRINT_LENGTH]
 
     def send(self, subject: str, body: str, level: AlertLevel, stage: Stage) -> None:
         """Send the message; NotDeliveredError if the channel did not take it."""
@@ -82,7 +87,7 @@ def open_channel(address: AlertUrl, accounts: frozenset[str]) -> Channel:
 
 
 def _unusable(address: AlertUrl, why: str) -> SettingsError:
-    return SettingsError(f"LEADS_ALERT_URLS: entry {address.label} {why}.", ["LEADS_ALERT_URLS"])
+    return SettingsError(f"{address.setting}: entry {address.label} {why}.", [address.setting])
 
 
 def _masker(url: str) -> SecretMasker:

@@ -10,7 +10,7 @@ is repeated only if the process died, or the channel failed to confirm, after it
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from leads_pipeline.alerts.events import (
     RunFailure,
     RunSuccess,
     drop_other_accounts,
+    drop_other_versions,
     heed_call,
     heed_findings,
     heed_run_failure,
@@ -86,6 +87,10 @@ class AlertDesk:
     channels: tuple[Channel, ...]
     lacking: LackingDays
     ui_url: str | None = None
+    key_hints: Mapping[str, str] = field(default_factory=dict)
+    """By account what to put where for it to have its key."""
+    other_versions: Mapping[str, str] = field(default_factory=dict)
+    """By account the version of the API that it is asked with beside its main one."""
 
     @property
     def ledger(self) -> Ledger:
@@ -102,6 +107,7 @@ class AlertDesk:
                 if count < _BATCH:
                     page.book.settle(now)
                     drop_other_accounts(page.book, self.accounts, now)
+                    drop_other_versions(page.book, self.other_versions, now)
                     page.forget_before(now - KEPT)
                 reach("alerts:calls")
             taken += count
@@ -115,7 +121,7 @@ class AlertDesk:
             place = 0
             calls = self.call_log.after(place, _BATCH)
         for call in calls:
-            heed_call(page.book, call)
+            heed_call(page.book, call, self.other_versions.get(call.account, ""))
             place = call.call_id
         page.move(_CALLS, str(place))
         return len(calls)
@@ -174,7 +180,7 @@ class AlertDesk:
             still_open = tuple(cause for cause in view.causes if cause.state is State.OPEN)
             if not alone:
                 return Delivery(open=still_open)
-            sending = _Sending(self, view, Circumstances(now, self.lacking, self.ui_url, away_since))
+            sending = _Sending(self, view, Circumstances(now, self.lacking, self.ui_url, away_since, self.key_hints))
             for channel in self.channels:
                 sending.serve(channel)
             self._note_look(now)

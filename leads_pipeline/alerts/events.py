@@ -1,6 +1,6 @@
 """What calls, runs and looks at the silence do to the causes that are not resolved yet. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -18,9 +18,9 @@ from leads_pipeline.alerts.causes import (
     with_event,
     with_success,
 )
-from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.outcomes import AlertLevel, Outcome
+from leads_pipeline.indiamart.reading import is_window_too_wide
 
 
 @dataclass(frozen=True)
@@ -98,21 +98,27 @@ class CauseBook:
             self.put(settled(cause, now))
 
 
-def heed_call(book: CauseBook, call: CallRecord) -> None:
-    """Take in one call of the log."""
+def heed_call(book: CauseBook, call: CallRecord, other_version: str = "") -> None:
+    """Take in one call of the log.
+
+    `other_version` is the version of the API that the account is asked with beside its main one, if it is; a
+    cause of its calls has it as detail, and only its own calls end that.
+    """
+    detail = call.source_api if call.source_api == other_version else ""
     book.settle(call.sent_at)
     kind = kind_of(call.outcome)
     if call.outcome.rule.is_success:
         for cause in book.of(call.account, Source.CALLS):
-            if kind is None or cause.kind_name != kind.name:
+            if cause.detail == detail and (kind is None or cause.kind_name != kind.name):
                 book.put(settled(with_success(cause, call.sent_at), call.sent_at))
-    if kind is None or _is_handled_by_narrower_windows(call):
+    if kind is None or is_window_too_wide(call.outcome, call.message):
         return
+    sentence = call.outcome.rule.sentence
     event = Event(
-        CauseKey(call.account, kind.name),
+        CauseKey(call.account, kind.name, detail),
         call.sent_at,
         call.outcome.rule.level,
-        call.outcome.rule.sentence,
+        f"With the account's other version, {detail}: {sentence}" if detail else sentence,
         call.window.days[0],
         call.window.days[-1],
         call.run_id,
@@ -181,9 +187,13 @@ def drop_other_accounts(book: CauseBook, accounts: Collection[str], now: datetim
             book.put(replace(cause, state=State.RESOLVED, resolved_at=now))
 
 
+def drop_other_versions(book: CauseBook, other_versions: Mapping[str, str], now: datetime) -> None:
+    """End the causes of calls to versions that accounts are not asked with any more."""
+    for cause in book.unresolved:
+        is_of_version = cause.kind.source is Source.CALLS and cause.detail
+        if is_of_version and cause.detail != other_versions.get(cause.account):
+            book.put(replace(cause, state=State.RESOLVED, resolved_at=now))
+
+
 def _add(book: CauseBook, event: Event) -> None:
     book.put(with_event(book.find(event.key), event))
-
-
-def _is_handled_by_narrower_windows(call: CallRecord) -> bool:
-    return call.outcome is Outcome.BAD_REQUEST and v2.says_window_too_wide(call.message)

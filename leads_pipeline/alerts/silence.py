@@ -10,8 +10,6 @@ from leads_pipeline.alerts.wording import length, moment
 from leads_pipeline.days import ONE_DAY, day_end, day_of, day_start
 from leads_pipeline.indiamart.outcomes import AlertLevel
 
-KEY_LIFE = timedelta(days=7)
-"""A key that no call succeeds with for so long expires (contract: keys)."""
 WARN_AFTER = timedelta(days=3)
 CRITICAL_AFTER = timedelta(days=5)
 GAP_AGE = timedelta(days=1)
@@ -33,6 +31,8 @@ class SilenceFacts:
     """Past days that the account should have, could be had, are not complete and not in progress; in order."""
     counts: Mapping[date, int] = field(default_factory=dict)
     """Leads of each complete day of the last weeks."""
+    key_life: timedelta = timedelta(days=7)
+    """A key that no call succeeds with for so long expires."""
 
 
 def find_silence(facts: SilenceFacts) -> list[Finding]:
@@ -48,14 +48,14 @@ def _no_success(facts: SilenceFacts) -> Finding | None:
         return None
     level = AlertLevel.CRITICAL if silent >= CRITICAL_AFTER else AlertLevel.WARNING
     before = "The last call that succeeded was" if facts.last_success_at else "No call has succeeded since"
-    left = since + KEY_LIFE - facts.now
+    left = since + facts.key_life - facts.now
     end = f"in {length(left)}" if left > timedelta(0) else "by now, perhaps"
     return Finding(
         "no_success",
         level,
-        f"{before} {moment(since)}, {length(silent)} ago. A key that is not used for 7 days expires: {end}. See "
-        "that the daemon runs (`leads ui`), that schedules are on (LEADS_SCHEDULES_ON, or the UI's Automation page), "
-        "and what `leads status` and `leads doctor` say; `leads pull` makes a call at once.",
+        f"{before} {moment(since)}, {length(silent)} ago. A key that is not used for {facts.key_life.days} days "
+        f"expires: {end}. See that the daemon runs (`leads ui`), that schedules are on (LEADS_SCHEDULES_ON, or the "
+        "UI's Automation page), and what `leads status` and `leads doctor` say; `leads pull` makes a call at once.",
         since,
     )
 

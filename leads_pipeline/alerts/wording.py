@@ -3,14 +3,14 @@
 Causes hold no key, no personal data and no answers, and nothing else is put in here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from leads_pipeline.alerts.causes import LOUDNESS, Cause, Source
 from leads_pipeline.alerts.due import Due, LackingDays, Stage, days_still_lacking
 from leads_pipeline.days import IST
-from leads_pipeline.indiamart.outcomes import AlertLevel
+from leads_pipeline.indiamart.outcomes import AlertLevel, Outcome
 
 _OVER = (Stage.RECOVERY, Stage.MISSED)
 REPEATED = "(Perhaps a repeat: the program was stopped while it sent this message.)"
@@ -36,6 +36,8 @@ class Circumstances:
     """Address of Dagster's UI, for links to runs."""
     away_since: datetime | None = None
     """When alerts were last looked after, if that is long ago."""
+    key_hints: Mapping[str, str] = field(default_factory=dict)
+    """By account what to put where for it to have its key."""
 
 
 def compose(dues: Sequence[Due], around: Circumstances) -> Message:
@@ -93,6 +95,8 @@ def _about(due: Due, around: Circumstances, *, with_name: bool) -> str:
         lines.append(_coverage(cause, around.lacking))
     elif cause.first_day and cause.last_day:
         lines.append(f"Days: {_days(cause)}.")
+    if cause.kind_name == Outcome.KEY_REJECTED and due.stage not in _OVER and cause.account in around.key_hints:
+        lines.append(f"The key of account {cause.account}: put {around.key_hints[cause.account]}.")
     lines.append(_answer(cause))
     if due.stage in (Stage.REMINDER, Stage.WORSE) or (due.stage is Stage.RECOVERY and due.held_back):
         lines.append(f"Held back since the last message: {due.held_back}.")

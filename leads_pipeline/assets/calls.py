@@ -33,6 +33,7 @@ def observation_of(asset: dg.AssetKey, call: CallRecord) -> dg.AssetObservation:
     }
     rule = call.outcome.rule
     facts: dict[str, Any] = {
+        "api": call.source_api,
         "outcome": call.outcome.value,
         "who_acts": None if rule.is_success else rule.actor.value,
         "asked_again": None if rule.is_success else rule.retry.value,

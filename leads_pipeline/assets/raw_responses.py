@@ -19,7 +19,8 @@ from leads_pipeline.assets.partitions import (
 from leads_pipeline.days import IST, utc_now
 from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.settings import Account
-from leads_pipeline.stages.pull import Pulled, PullFailedError, PullLater, PullRequest, pull
+from leads_pipeline.stages.pull import Pulled, PullFailedError, PullLater, PullRequest
+from leads_pipeline.stages.pull_versions import OtherVersionPulled, VersionsPulled, pull_versions
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
@@ -54,7 +55,7 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         tags=asset_tags(account, "answers"),
         description=(
             "Every answer of IndiaMART's CRM API, byte by byte, with its facts beside it. One run of up to 7 days "
-            "makes at most one call; days that were fetched already make none."
+            "makes at most one call for each of the account's keys; days that were fetched already make none."
         ),
     )
     def raw_responses(
@@ -64,7 +65,7 @@ def build_raw_responses(account: Account, days: dg.DailyPartitionsDefinition) ->
         request = PullRequest(account, run_days(context), context.run.run_id, config.again, config.priority)
         try:
             with calls_observed(context, workspace, account), stage_border():
-                result = pull(workspace, request, context.log.info)
+                result = pull_versions(workspace, request, context.log.info)
         except PullFailedError as error:
             metadata = {"outcome": error.outcome.value} if error.outcome else {}
             raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
@@ -101,32 +102,51 @@ def _report(
     workspace: Workspace,
     account: Account,
     request: PullRequest,
-    result: Pulled,
+    result: VersionsPulled,
 ) -> dg.MaterializeResult[None]:
-    response = result.response
-    asked = {*response.window.days} if response else set()
+    pulled = [result.main, *([result.other.pulled] if result.other and result.other.pulled else [])]
+    answers = [one.response for one in pulled if one.response is not None]
+    asked = {day for answer in answers for day in answer.window.days}
     coverage = workspace.coverage(account.name, asked | {*request.days}, utc_now())
     beyond = [day.day for day in coverage if day.fetched and day.day in asked]
-    facts: dict[str, Any] = {"calls": 0 if response is None else 1}
-    if response is not None:
-        facts |= {
-            "window": str(response.window),
-            "outcome": response.outcome.value,
-            "records": response.records,
-            "http_status": response.http_status,
-            "code": response.code,
-            "latency_seconds": response.latency_seconds,
-            "response_id": response.response_id,
-        }
-    if result.out_of_reach:
-        facts["out_of_reach"] = [day.isoformat() for day in result.out_of_reach]
-    slot = workspace.slots.state(key_fingerprint(account.key))
-    facts |= {
+    facts: dict[str, Any] = {"calls": len(answers), **_answer_facts(result.main), **_slot_facts(workspace, account)}
+    if result.main.out_of_reach:
+        facts["out_of_reach"] = [day.isoformat() for day in result.main.out_of_reach]
+    if result.other is not None:
+        facts |= _facts_of_other(workspace, result.other)
+    known = {name: value for name, value in facts.items() if value is not None}
+    report_days(context, answers_metadata(coverage), beyond, known)
+    return dg.MaterializeResult()
+
+
+def _answer_facts(pulled: Pulled) -> dict[str, Any]:
+    response = pulled.response
+    if response is None:
+        return {}
+    return {
+        "window": str(response.window),
+        "outcome": response.outcome.value,
+        "records": response.records,
+        "http_status": response.http_status,
+        "code": response.code,
+        "latency_seconds": response.latency_seconds,
+        "response_id": response.response_id,
+    }
+
+
+def _slot_facts(workspace: Workspace, access: Account) -> dict[str, Any]:
+    slot = workspace.slots.state(key_fingerprint(access.key))
+    return {
         "next_call_at": dg.MetadataValue.timestamp(slot.next_free_at),
         "next_call_waits_because": slot.reason,
         "call_slot_holder": slot.holder or "nobody",
         "runs_waiting_for_a_call": len(slot.queue),
     }
-    known = {name: value for name, value in facts.items() if value is not None}
-    report_days(context, answers_metadata(coverage), beyond, known)
-    return dg.MaterializeResult()
+
+
+def _facts_of_other(workspace: Workspace, other: OtherVersionPulled) -> dict[str, Any]:
+    """Return what came of the account's other version, each name with the version before it: `v1_outcome`."""
+    facts = {**(_answer_facts(other.pulled) if other.pulled else {}), **_slot_facts(workspace, other.access)}
+    if other.failure:
+        facts["failure"] = other.failure
+    return {f"{other.access.api_version}_{name}": value for name, value in facts.items()}

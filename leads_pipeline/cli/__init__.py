@@ -29,6 +29,11 @@ alerts_app = typer.Typer(
 )
 app.add_typer(alerts_app, name="alerts")
 
+accounts_app = typer.Typer(
+    help="List the accounts, or ask IndiaMART once whether an account's key works.", rich_markup_mode=None
+)
+app.add_typer(accounts_app, name="accounts")
+
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Account to work on.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -82,6 +87,28 @@ def pull(
     run_pull(account, first, last, again=again, dry_run=dry_run)
 
 
+@app.command("import")
+def import_answers(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files or folders; - for standard input.")],
+    account: Annotated[str, typer.Option("--account", "-a", help="Account that the answers belong to.")],
+    fetched_at: Annotated[
+        str | None,
+        typer.Option("--fetched-at", metavar="TIME", help="When they were fetched. Default: each file's newest lead."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; store nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import answers of IndiaMART (v1, v2 or push) that other tools saved, and tell what became of each file.
+
+    JSON or JSON lines, also packed (gzip, zstd), are known by their shape. The same file again brings nothing new.
+    Imported leads count like any others, but never make a day complete. A file that is no answer is refused whole;
+    the exit code is 1 then.
+    """
+    from leads_pipeline.cli.import_answers import run_import
+
+    run_import(paths, account, fetched_at, dry_run=dry_run, as_json=as_json)
+
+
 @app.command()
 def replay(
     first: Annotated[
@@ -100,6 +127,29 @@ def replay(
     from leads_pipeline.cli.replay import run_replay
 
     run_replay(account, first, last, check=check)
+
+
+@app.command("compare-versions")
+def compare_versions(
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India. Default: all days.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Also show the values that differ: they are buyers' data.")
+    ] = False,
+    account: AccountOption = "indiamart",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what the v1 and the v2 API brought of the same days, lead by lead and field by field. Makes no call.
+
+    For a seller who moves from v1 to v2. Exit code 0 if v2 lacks nothing that v1 has, 1 otherwise. Days that only
+    one of them was asked for completely are named and left out.
+    """
+    from leads_pipeline.cli.compare_versions import run_compare_versions
+
+    run_compare_versions(account, first, last, as_json=as_json, show_values=show_values)
 
 
 @app.command()
@@ -227,6 +277,30 @@ def doctor(as_json: JsonOption = False) -> None:
     from leads_pipeline.cli.doctor import run_doctor
 
     run_doctor(as_json=as_json)
+
+
+@accounts_app.callback(invoke_without_command=True)
+def accounts(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the accounts: key, age of the key, last good call, next free slot, days, schedules. Makes no call."""
+    if context.invoked_subcommand is None:
+        from leads_pipeline.cli.accounts import show_accounts
+
+        show_accounts(as_json=as_json)
+
+
+@accounts_app.command("check")
+def accounts_check(
+    name: Annotated[str, typer.Argument(help="The account.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the call slot, however long it is closed.")] = False,
+) -> None:
+    """Ask IndiaMART once for yesterday with each key of the account, and say what the answer means.
+
+    It goes through the call slot, and the answer is stored as any other. Exit codes: 0 the key works, 1 failed,
+    3 a person must act, 4 the slot is not free yet (nothing was asked).
+    """
+    from leads_pipeline.cli.account_check import check_account
+
+    check_account(name, wait=wait)
 
 
 @alerts_app.command("test")

@@ -40,7 +40,7 @@ def all_checks() -> list[Check]:
         installation.check_root(root),
         installation.check_env_file(root),
         settings_check,
-        *installation.check_names(root),
+        *installation.check_names(root, settings),
         installation.check_versions(),
     ]
     if settings is not None:
@@ -51,6 +51,7 @@ def all_checks() -> list[Check]:
 def _checks_of_data(settings: Settings) -> list[Check]:
     now = utc_now()
     looks: dict[str, Callable[[], Check | list[Check]]] = {
+        "accounts file": lambda: installation.check_accounts_file(settings),
         "CRM key": lambda: data.check_keys(settings),
         "alert addresses": lambda: installation.check_alert_urls(settings),
         "data folder": lambda: data.check_data_folder(settings),

@@ -18,8 +18,16 @@ from dotenv import dotenv_values
 
 from leads_pipeline.alert_urls import AlertUrl
 from leads_pipeline.alerts.channels import open_channel
-from leads_pipeline.settings import ROOT_MARKERS, Settings, SettingsError, load_settings, setting_names
+from leads_pipeline.settings import (
+    ACCOUNTS_FILE_VARIABLE,
+    ROOT_MARKERS,
+    Settings,
+    SettingsError,
+    load_settings,
+    setting_names,
+)
 
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """The mode bits of everybody but the owner."""
 
@@ -72,13 +80,25 @@ def check_settings(root: Path) -> tuple[Check, Settings | None]:
         settings = load_settings(root)
     except SettingsError as error:
         only_the_key = error.variables == {_KEY_VARIABLE}
-        todo = "Correct them in .env or the environment."
+        of_file = error.variables == {ACCOUNTS_FILE_VARIABLE}
+        todo = "Correct the accounts file." if of_file else "Correct them in .env or the environment."
         return Check("settings", Level.PROBLEM, str(error), todo, only_the_key), None
     except OSError as error:
         found = f"what the data folder holds of them can't be read ({type(error).__name__})."
         return Check("settings", Level.PROBLEM, found, "Run this as the user who runs the pipeline."), None
     accounts = ", ".join(account.name for account in settings.accounts)
     return Check("settings", Level.OK, f"valid; accounts: {accounts}"), settings
+
+
+def check_accounts_file(settings: Settings) -> Check:
+    """Check that nobody but its owner can change the accounts file: it says where keys are sent."""
+    path = settings.accounts_file
+    if path is None:
+        return Check("accounts file", Level.OK, "there is none: the account is the one of .env and the environment")
+    if path.stat().st_mode & _OTHERS_WRITE:
+        found = f"other users of this machine may change {path}, which says where keys are sent."
+        return Check("accounts file", Level.WARNING, found, f"Run `chmod go-w {path}`.")
+    return Check("accounts file", Level.OK, str(path))
 
 
 def check_env_file(root: Path) -> Check:
@@ -102,9 +122,9 @@ def check_env_file(root: Path) -> Check:
     return Check(".env", Level.OK, "there, and for its owner only")
 
 
-def check_names(root: Path) -> list[Check]:
+def check_names(root: Path, settings: Settings | None) -> list[Check]:
     """Check the environment and `.env` for names that look like a setting's and are none."""
-    known = setting_names()
+    known = setting_names() | (settings.file_variables if settings else frozenset())
     in_file = _names_in(root / ".env")
     suspects = [name for name in in_file if name.upper() not in known and (_is_ours(name) or _closest(name))]
     suspects += [name for name in sorted(os.environ) if name.upper() not in known | {*in_file} and _is_ours(name)]
@@ -148,7 +168,7 @@ def check_alert_urls(settings: Settings) -> list[Check]:
         try:
             open_channel(address, accounts)
         except SettingsError as error:
-            todo = "Correct it in LEADS_ALERT_URLS; `leads alerts test` then shows whether messages arrive."
+            todo = f"Correct it in {address.setting}; `leads alerts test` then shows whether messages arrive."
             wrong.append(Check(f"alert address {address.label}", Level.PROBLEM, str(error), todo))
     return wrong or [Check("alert addresses", Level.OK, "; ".join(map(_whose, settings.alert_urls)))]
 

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from leads_pipeline.cli.doctor_checks import OTHERS, Check, Level
 from leads_pipeline.cli.moments import in_india, span
 from leads_pipeline.days import IST
+from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.indiamart.outcomes import Actor
 from leads_pipeline.indiamart.windows import CLOCK_MARGIN
@@ -129,24 +130,38 @@ def _last_answer(settings: Settings, account: Account) -> RawResponse | None:
     return workspace.raw.read_sidecar(call.response_id) if call else None
 
 
+def _last_call_with(settings: Settings, account: Account, fingerprint: str) -> CallRecord | None:
+    if not (settings.state_dir / "calls.sqlite").exists():
+        return None
+    return Workspace(settings).call_log.use_of_key(account.name, fingerprint).last
+
+
 def check_keys(settings: Settings) -> list[Check]:
     """Check that each real account has a key that can be one, and that IndiaMART did not reject it last."""
-    return [_check_key(settings, account) for account in settings.accounts if account.name != DEMO_ACCOUNT]
+    return [
+        _check_key(
+            settings, access, account.name if len(account.versions) == 1 else f"{account.name} ({access.api_version})"
+        )
+        for account in settings.accounts
+        if account.name != DEMO_ACCOUNT
+        for access in account.versions
+    ]
 
 
-def _check_key(settings: Settings, account: Account) -> Check:
-    name = f"CRM key of {account.name}"
+def _check_key(settings: Settings, account: Account, whose: str) -> Check:
+    name = f"CRM key of {whose}"
     where = "the seller panel shows it: Lead Manager, Import/Export Leads, Pull API"
     if not account.has_key:
-        return Check(name, Level.PROBLEM, "there is none.", f"Put INDIAMART_CRM_KEY=... into .env; {where}.", True)
+        return Check(name, Level.PROBLEM, "there is none.", f"Put {account.key_hint}; {where}.", True)
     lowered = account.key.lower()
     if any(word in lowered for word in _PLACEHOLDERS) or len(set(account.key)) <= _FEW_CHARACTERS:
-        return Check(name, Level.PROBLEM, "it looks like a placeholder.", f"Put the real key into .env; {where}.", True)
+        return Check(name, Level.PROBLEM, "it looks like a placeholder.", f"Put {account.key_hint}; {where}.", True)
     fingerprint = key_fingerprint(account.key)
-    answer = _last_answer(settings, account)
-    if answer and answer.outcome.rule.actor is Actor.SELLER and answer.key_fingerprint == fingerprint:
-        found = f"IndiaMART did not take it at {in_india(answer.received_at)} ({answer.outcome})."
-        return Check(name, Level.PROBLEM, found, answer.outcome.rule.sentence, True)
+    call = _last_call_with(settings, account, fingerprint)
+    if call and call.outcome.rule.actor is Actor.SELLER:
+        found = f"IndiaMART did not take it at {in_india(call.received_at or call.sent_at)} ({call.outcome})."
+        todo = f"{call.outcome.rule.sentence} Put {account.key_hint}."
+        return Check(name, Level.PROBLEM, found, todo, True)
     if account.key.strip("'\"`") != account.key:
         return Check(name, Level.WARNING, "it has a quotation mark at its end.", "Compare it with the seller panel.")
     return Check(name, Level.OK, f"set, fingerprint {fingerprint}")

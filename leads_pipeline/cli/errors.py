@@ -1,10 +1,14 @@
-"""What the command says and exits with when something goes wrong: 1 failed, 2 usage, 3 needs a person."""
+"""What the command says and exits with when something goes wrong: 1 failed, 2 usage, 3 needs a person, 4 too early."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-FAILED, USAGE, NEEDS_A_PERSON = 1, 2, 3
+if TYPE_CHECKING:
+    from leads_pipeline.indiamart.outcomes import Outcome
+
+FAILED, USAGE, NEEDS_A_PERSON, TOO_EARLY = 1, 2, 3, 4
 
 
 class CommandError(Exception):
@@ -13,6 +17,13 @@ class CommandError(Exception):
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def exit_code_of(outcome: "Outcome | None") -> int:
+    """Return the code for a pull that failed of this outcome; None is one that could not ask at all."""
+    from leads_pipeline.indiamart.outcomes import Actor  # here, for `leads --help` must not wait for it
+
+    return NEEDS_A_PERSON if outcome is None or outcome.rule.actor is Actor.SELLER else FAILED
 
 
 @contextmanager

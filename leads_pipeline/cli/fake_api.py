@@ -29,9 +29,10 @@ _CLOCK_SLACK = 0.9  # the server's interval against ours, so that a call at the 
 
 def run_fake_api(port: int, seed: int, key: str, interval: float) -> None:
     """Serve until told to stop."""
-    from leads_pipeline.fake_indiamart.server import FakeIndiaMart, serve
+    from leads_pipeline.fake_indiamart.server import DEMO_V1_KEY, FakeIndiaMart, serve
 
-    server = FakeIndiaMart(seed, (key or DEMO_KEY,), interval_seconds=interval, port=port)
+    accepted = key or DEMO_KEY
+    server = FakeIndiaMart(seed, (accepted,), interval_seconds=interval, port=port, v1_keys={DEMO_V1_KEY: accepted})
     try:
         serve(server, on_ready=_announce)
     except OSError:
@@ -39,7 +40,13 @@ def run_fake_api(port: int, seed: int, key: str, interval: float) -> None:
 
 
 def _announce(server: "FakeIndiaMart") -> None:
-    print(f"The fake IndiaMART answers at {server.url}\nSet INDIAMART_API_URL to it. Stop with Ctrl-C.", flush=True)
+    from leads_pipeline.fake_indiamart.server import DEMO_MOBILE, DEMO_V1_KEY
+
+    print(
+        f"The fake IndiaMART answers at {server.url}\nSet INDIAMART_API_URL to it. Stop with Ctrl-C.\n"
+        f"v1, the same leads: {server.v1_url} with key {DEMO_V1_KEY} and mobile {DEMO_MOBILE}.",
+        flush=True,
+    )
 
 
 @contextmanager

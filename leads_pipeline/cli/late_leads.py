@@ -1,7 +1,7 @@
 """How many leads came late, and by how much: what people choose the lookback of their schedule by.
 
 A lead is late if no answer held it up to the first one that proved its whole day (`coverage.first_complete_at`): who
-asks for each day only once never sees it. Read from the published database; DuckDB is imported here, and only if
+asks for each day only once never sees it. Leads that an import gave are left out. Read from the published database; DuckDB is imported here, and only if
 there is one, so that `leads status` answers at once without it.
 """
 
@@ -16,7 +16,7 @@ _SQL = """
 WITH seen AS (
   SELECT account, epoch(first_seen_at - first_complete_at) / 3600 AS hours
   FROM leads JOIN coverage USING (account, lead_date)
-  WHERE lead_date >= ? AND first_complete_at IS NOT NULL
+  WHERE lead_date >= ? AND first_complete_at IS NOT NULL AND NOT contains(response_id, '.import-')
 )
 SELECT
   account,

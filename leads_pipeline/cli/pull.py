@@ -2,6 +2,7 @@
 
 import builtins
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,16 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from leads_pipeline.cli.day_range import day_range
-from leads_pipeline.cli.errors import FAILED, NEEDS_A_PERSON, USAGE, CommandError
+from leads_pipeline.cli.errors import FAILED, NEEDS_A_PERSON, USAGE, CommandError, exit_code_of
 from leads_pipeline.cli.instance import open_instance
 from leads_pipeline.days import IST, contiguous_ranges, day_end, days_between, utc_now
 from leads_pipeline.definitions import build_definitions
 from leads_pipeline.indiamart.call_slot import CallSlots, key_fingerprint
-from leads_pipeline.indiamart.outcomes import Actor, Outcome
+from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import CLOCK_MARGIN, REACH_DAYS, Window, plan_windows, split_by_reach
 from leads_pipeline.jobs import ACCOUNT_TAG, pull_job_name
 from leads_pipeline.settings import Account, Settings, load_settings
 from leads_pipeline.stages.publish_tables import publish_tables
+from leads_pipeline.stages.pull_versions import why_left_alone
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
@@ -42,6 +44,8 @@ class PullPlan:
     """The calls to make, oldest first."""
     without_call: tuple[tuple[date, date], ...]
     """Ranges of days that are fetched but not in the tables yet: runs without a call."""
+    versions: tuple[tuple[str, ...], ...]
+    """For each window the versions of the API that are asked for it: a call each."""
     seconds: float
     """How long it will take, waits included."""
 
@@ -57,7 +61,14 @@ class PullPlan:
         beyond = f" ({self.left_out} more can't be asked for)" if self.left_out else ""
         if not self.runs:
             return f"{what}{beyond}: complete already, no call is needed."
-        return f"{what}{beyond}: {len(self.windows)} call(s), about {_duration(self.seconds)}."
+        return f"{what}{beyond}: {self.calls}, about {_duration(self.seconds)}."
+
+    @property
+    def calls(self) -> str:
+        """Return the number of calls in words, by version where there are two."""
+        counts = Counter(version for asked in self.versions for version in asked)
+        each = f" ({', '.join(f'{count} to {name}' for name, count in counts.items())})" if len(counts) > 1 else ""
+        return f"{counts.total()} call(s){each}"
 
 
 def run_pull(account_name: str, first: str | None, last: str | None, *, again: bool, dry_run: bool) -> None:
@@ -83,7 +94,7 @@ def pull_days(settings: Settings, account: Account, days: Sequence[date], *, aga
         return
     if plan.windows and not account.has_key:
         raise CommandError(
-            f"Account {account.name} has no CRM key. Put INDIAMART_CRM_KEY=... into .env (the seller panel shows it: "
+            f"Account {account.name} has no CRM key. Put {account.key_hint} (the seller panel shows it: "
             "Lead Manager, Import/Export Leads, Pull API), or try `leads demo`.",
             NEEDS_A_PERSON,
         )
@@ -103,35 +114,63 @@ def _finish_what_was_killed(settings: Settings, workspace: Workspace, console: C
 
 
 def show_plan(settings: Settings, account: Account, days: Sequence[date], *, again: bool) -> None:
-    """Print the windows, calls and time of a pull; do nothing."""
-    plan = plan_pull(Workspace(settings), account, days, again=again)
+    """Print the windows, calls and time of a pull; make no call."""
+    workspace = Workspace(settings)
+    workspace.prepare()
+    plan = plan_pull(workspace, account, days, again=again)
     console = Console(soft_wrap=True, highlight=False)
     console.print(plan.summary)
-    for number, window in enumerate(plan.windows, 1):
-        console.print(f"  call {number}: {window}")
+    has_two = len(account.versions) > 1
+    for number, (window, versions) in enumerate(zip(plan.windows, plan.versions, strict=True), 1):
+        console.print(f"  {', '.join(versions)}: {window}" if has_two else f"  call {number}: {window}")
     for first, last in plan.without_call:
         console.print(f"  no call, only merge what is fetched: {first} to {last}")
 
 
-def plan_pull(workspace: Workspace, account: Account, days: Sequence[date], *, again: bool) -> PullPlan:
-    """Return the fewest calls that bring the days, and the runs that need none; raise CommandError if none can be."""
+def plan_pull(
+    workspace: Workspace, account: Account, days: Sequence[date], *, again: bool, main_only: bool = False
+) -> PullPlan:
+    """Return the fewest calls that bring the days, and the runs that need none; raise CommandError if none can be.
+
+    An account with keys for two versions is asked for with both, in runs that they share, unless `main_only`.
+    """
     now = utc_now()
     usable = _within_reach(workspace, account, days)
     coverage = workspace.coverage(account.name, usable, now)
-    to_ask = [day.day for day in coverage if again or not day.fetched]
+    lacking = {
+        access: {
+            day.day
+            for day in workspace.coverage(account.name, usable, now, workspace.only_source(access))
+            if again or not day.fetched
+        }
+        for access in _askable(workspace, account, main_only=main_only)
+    }
+    to_ask = {day for days_of_version in lacking.values() for day in days_of_version}
     windows = plan_windows(to_ask, now, workspace.longest_window(account.name))
     inside = {day for window in windows for day in window.days}
     unmerged = [day.day for day in coverage if day.fetched and day.state is not DayState.COMPLETE]
-    state = workspace.slots.state(key_fingerprint(account.key))
-    waits = state.seconds_left + account.call_interval_seconds * (len(windows) + len(state.queue) - 1) if windows else 0
+    asked = [[one for one, lacks in lacking.items() if lacks & {*window.days}] for window in windows]
+    waits = [_waits(workspace, one, sum(one in of_window for of_window in asked)) for one in lacking]
     return PullPlan(
         account,
         tuple(usable),
         len(days) - len(usable),
         tuple(windows),
         tuple(_runs_of([day for day in unmerged if day not in inside])),
-        waits + _SECONDS_PER_RUN * len(windows),
+        tuple(tuple(one.api_version for one in of_window) for of_window in asked),
+        max(waits) + _SECONDS_PER_RUN * len(windows),
     )
+
+
+def _askable(workspace: Workspace, account: Account, *, main_only: bool) -> list[Account]:
+    main, *others = account.versions
+    return [main, *(one for one in others if not main_only and not why_left_alone(workspace, one))]
+
+
+def _waits(workspace: Workspace, access: Account, calls: int) -> float:
+    """Return how long so many calls with the key wait for its slot; the waits of two keys overlap."""
+    state = workspace.slots.state(key_fingerprint(access.key))
+    return state.seconds_left + access.call_interval_seconds * (calls + len(state.queue) - 1) if calls else 0.0
 
 
 def _runs_of(days: list[date]) -> list[tuple[date, date]]:
@@ -178,7 +217,8 @@ def _run(settings: Settings, plan: PullPlan, *, again: bool, console: Console) -
             if not console.is_terminal:
                 console.print(f"{first} to {last}: done, {done} of {done + len(ranges)}.")
             ranges = ranges or _still_lacking(settings, plan, again=again)
-            left = len(ranges) * (plan.account.call_interval_seconds + _SECONDS_PER_RUN)
+            interval = max(access.call_interval_seconds for access in plan.account.versions)
+            left = len(ranges) * (interval + _SECONDS_PER_RUN)
             ends_at = utc_now() + timedelta(seconds=left)
             progress.update(task, completed=done, total=done + len(ranges), ends_at=ends_at)
 
@@ -186,12 +226,18 @@ def _run(settings: Settings, plan: PullPlan, *, again: bool, console: Console) -
 def _still_lacking(settings: Settings, plan: PullPlan, *, again: bool) -> list[tuple[date, date]]:
     """Return the runs that complete days need still: an answer that was cut short is asked for in smaller parts.
 
-    It ends: each run brings coverage forward, halves a window, or fails.
+    It ends: each run brings coverage forward, halves a window, or fails. The other version's failures fail no run,
+    so it is left out after one.
     """
     if again:
         return []
     over = [day for day in plan.days if day_end(day) + CLOCK_MARGIN < utc_now()]
-    return plan_pull(Workspace(settings), plan.account, over, again=False).runs if over else []
+    if not over:
+        return []
+    workspace = Workspace(settings)
+    newest = [workspace.call_log.last_of(one.name, one.api_version) for one in plan.account.versions[1:]]
+    has_failed = any(call is None or not call.outcome.rule.is_success for call in newest)
+    return plan_pull(workspace, plan.account, over, again=False, main_only=has_failed).runs
 
 
 def _run_window(
@@ -230,7 +276,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> CommandError:
         failure = data.user_failure_data
         if failure is not None and failure.description:
             outcome = failure.metadata.get("outcome")
-            return CommandError(failure.description, _exit_code(outcome.value if outcome else None))
+            return CommandError(failure.description, exit_code_of(Outcome(str(outcome.value)) if outcome else None))
         words = _blocking_finding(result) or _own_words(data.error)
         return CommandError(f"{event.step_key} failed: {words} Its log: `leads ui`, run {result.run_id}.", FAILED)
     return CommandError(f"The run {result.run_id} was stopped. The same command continues where it stopped.", FAILED)
@@ -253,12 +299,6 @@ def _own_words(error: SerializableErrorInfo | None) -> str:
     return f"{words.rstrip('.')}." if words and (kind.startswith("leads_pipeline.") or is_of_system) else f"{kind}."
 
 
-def _exit_code(outcome: object) -> int:
-    if outcome is None:
-        return NEEDS_A_PERSON
-    return NEEDS_A_PERSON if Outcome(str(outcome)).rule.actor is Actor.SELLER else FAILED
-
-
 class _TimeLeft(ProgressColumn):
     """Shows the time until the estimated end, and that end."""
 
@@ -276,11 +316,12 @@ class _SlotWait(ProgressColumn):
 
     def __init__(self, slots: CallSlots, account: Account) -> None:
         super().__init__()
-        self._slots, self._fingerprint = slots, key_fingerprint(account.key)
+        self._slots, self._fingerprints = slots, [key_fingerprint(access.key) for access in account.versions]
 
     def render(self, task: Task) -> Text:
         """Return the column's text."""
-        state = self._slots.state(self._fingerprint)
+        states = [self._slots.state(fingerprint) for fingerprint in self._fingerprints]
+        state = max(states, key=lambda one: one.seconds_left)
         if task.finished or state.seconds_left < 1:
             return Text("")
         return Text(f"next call at {state.next_free_at.astimezone(IST):%H:%M:%S} ({state.reason})", style="dim")

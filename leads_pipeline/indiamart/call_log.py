@@ -86,6 +86,16 @@ class CallRecord:
         return Window(self.window_start, self.window_end)
 
 
+@dataclass(frozen=True)
+class KeyUse:
+    """An account's calls with one key, as far as they tell of the key; None where there was none."""
+
+    first: CallRecord | None
+    last: CallRecord | None
+    last_good: CallRecord | None
+    """The newest that IndiaMART answered as it should: the key lives on from there."""
+
+
 _COLUMNS = tuple(field.name for field in fields(CallRecord) if field.name != "call_id")
 _MOMENTS = frozenset({"window_start", "window_end", "sent_at", "received_at"})
 _INSERT = (
@@ -164,9 +174,12 @@ class CallLog:
         )
         return bool(calls)
 
-    def last_of(self, account: str) -> CallRecord | None:
-        """Return the account's newest call."""
-        calls = self._read("WHERE account = ? ORDER BY call_id DESC LIMIT 1", (account,))
+    def last_of(self, account: str, source_api: str | None = None) -> CallRecord | None:
+        """Return the account's newest call, or its newest to that version of the API."""
+        calls = self._read(
+            "WHERE account = ? AND source_api = coalesce(?, source_api) ORDER BY call_id DESC LIMIT 1",
+            (account, source_api),
+        )
         return calls[0] if calls else None
 
     def last_success_of(self, account: str) -> CallRecord | None:
@@ -178,6 +191,16 @@ class CallLog:
             (account, *good),
         )
         return calls[0] if calls else None
+
+    def use_of_key(self, account: str, key_fingerprint: str) -> KeyUse:
+        """Return what the account's calls with the key tell of the key."""
+        good = [outcome.value for outcome in Outcome if outcome.rule.is_success]
+        condition, key = "WHERE account = ? AND key_fingerprint = ?", (account, key_fingerprint)
+        places = ", ".join("?" for _ in good)
+        first = self._read(f"{condition} ORDER BY call_id LIMIT 1", key)
+        last = self._read(f"{condition} ORDER BY call_id DESC LIMIT 1", key)
+        last_good = self._read(f"{condition} AND outcome IN ({places}) ORDER BY call_id DESC LIMIT 1", (*key, *good))
+        return KeyUse(*(calls[0] if calls else None for calls in (first, last, last_good)))
 
     def _read(self, condition: str, parameters: tuple[object, ...]) -> list[CallRecord]:
         if not self._path.exists():

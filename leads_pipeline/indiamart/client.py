@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 from leads_pipeline import __version__
 from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart.access import Access
-from leads_pipeline.indiamart.versions import ApiVersion
+from leads_pipeline.indiamart.api_versions import ApiVersion
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.kill_points import reach
 from leads_pipeline.secret_values import SecretMasker, mask_in_library_logs

@@ -16,8 +16,8 @@ from leads_pipeline.secret_values import SecretMasker
 
 WITHHELD = timedelta(hours=24)
 """How long after a key was made the leads from before it are withheld (contract: design 8)."""
-TOO_WIDE = "maximum allowed difference"
 
+_TOO_WIDE = "maximum allowed difference"
 _MESSAGE_LENGTH = 300
 _LARGEST_NUMBER = 2**31  # far above any CODE or count; what is larger is no number that means anything
 _BYTES_AS_LATIN1 = "leads_pipeline.latin1"
@@ -33,7 +33,7 @@ _WORDS = (
     (re.compile(r"no leads in the given time"), Outcome.NO_LEADS),
     (re.compile(r"last 365 days"), Outcome.BAD_REQUEST),
     (re.compile(r"date format"), Outcome.BAD_REQUEST),
-    (re.compile(TOO_WIDE), Outcome.BAD_REQUEST),
+    (re.compile(_TOO_WIDE), Outcome.BAD_REQUEST),
     (re.compile(r"some error occured"), Outcome.SERVER_ERROR),
 )
 _NEWER_KEY = re.compile(
@@ -50,12 +50,17 @@ class UnreadableAnswerError(ValueError):
 def parse_json(body: bytes) -> Any:
     """Return the JSON that the body holds; raise UnreadableAnswerError.
 
-    Real answers hold raw newlines inside JSON strings. Bytes that are no UTF-8 are read as Latin-1.
+    Real answers hold raw newlines inside JSON strings.
     """
     try:
-        return json.loads(body.decode("utf-8-sig", errors=_BYTES_AS_LATIN1), strict=False)
+        return json.loads(decoded(body), strict=False)
     except (ValueError, RecursionError):
         raise UnreadableAnswerError(_shape_of(body)) from None
+
+
+def decoded(body: bytes) -> str:
+    """Return the text that the body holds: UTF-8, with or without a mark at its start; other bytes as Latin-1."""
+    return body.decode("utf-8-sig", errors=_BYTES_AS_LATIN1)
 
 
 def outcome_by_words(message: str) -> Outcome | None:
@@ -73,6 +78,11 @@ def outcome_without_words(http_status: int | None, otherwise: Outcome) -> Outcom
     if http_status in (_KEY_REJECTED, _FORBIDDEN):
         return Outcome.UNREADABLE  # a gateway's page is no word on the key
     return Outcome.SERVER_ERROR if http_status >= _FIRST_SERVER_ERROR else otherwise
+
+
+def is_window_too_wide(outcome: Outcome, message: str) -> bool:
+    """Tell whether a refusal means that the API takes no window of exactly 7 days; the next one is narrower."""
+    return outcome is Outcome.BAD_REQUEST and _TOO_WIDE in message.lower()
 
 
 def newer_key_made_at(message: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""How the v1 API asks and answers (contract: v1). Meets `versions.ApiVersion`.
+"""How the v1 API asks and answers (contract: v1). Meets `api_versions.ApiVersion`.
 
 Key and mobile number stand in the path. Answers are a list of leads, or a list or an object with an error's words.
 """

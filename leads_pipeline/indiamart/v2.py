@@ -1,4 +1,4 @@
-"""How the v2 API asks and answers (contract: v2 request, v2 success, v2 errors). Meets `versions.ApiVersion`."""
+"""How the v2 API asks and answers (contract: v2 request, v2 success, v2 errors). Meets `api_versions.ApiVersion`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,6 @@ from leads_pipeline.days import IST
 from leads_pipeline.indiamart.access import Access
 from leads_pipeline.indiamart.outcomes import Judgement, Outcome
 from leads_pipeline.indiamart.reading import (
-    TOO_WIDE,
     UnreadableAnswerError,
     as_text,
     outcome_by_words,
@@ -136,8 +135,3 @@ def _outcome_of_success(answer: V2Answer) -> Outcome:
     if answer.total_records is not None and len(answer.records) < answer.total_records:
         return Outcome.TRUNCATED
     return Outcome.LEADS if answer.records else Outcome.AMBIGUOUS_EMPTY
-
-
-def says_window_too_wide(message: str) -> bool:
-    """Tell whether a refusal means that the API takes no window of exactly 7 days."""
-    return TOO_WIDE in message.lower()

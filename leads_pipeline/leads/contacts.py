@@ -98,10 +98,10 @@ def _plain_plan(code: str) -> _PlainPlan | None:
     return _PlainPlan(frozenset(metadata.general_desc.possible_length), prefix)
 
 
-def phone_regions(country_codes: pa.Array) -> pa.Array:
-    """Return for each country code the region to read phones in: India where it is missing or unknown."""
+def phone_regions(country_codes: pa.Array, default: str = HOME_REGION) -> pa.Array:
+    """Return for each country code the region to read phones in: the default where it is missing or unknown."""
     codes = pc.utf8_upper(country_codes)
-    return pc.if_else(pc.is_in(codes, value_set=_REGIONS), codes, HOME_REGION)
+    return pc.if_else(pc.is_in(codes, value_set=_REGIONS), codes, default)
 
 
 def countries_of_numbers(countries: pa.Array, numbers: Sequence[pa.Array]) -> pa.Array:

@@ -84,6 +84,8 @@ class AnswerFacts:
     response_id: str
     window_start: datetime
     fetched_at: datetime
+    default_country: str = HOME_REGION
+    """The country (ISO 3166, two letters) of phone numbers without a country code, and of the seller's own."""
 
     def __post_init__(self) -> None:
         if self.source_api not in SOURCE_APIS:
@@ -240,7 +242,7 @@ def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.T
         "query_time": query_time,
         "query_time_ist": kept.wall_clock,
         "lead_date": kept.wall_clock.cast(pa.date32()),
-        **_source_columns(given, folded),
+        **_source_columns(given, folded, facts.default_country),
         "extra": pa.array([json_text(fields) if fields else None for fields in others], TEXT),
         "source_api": facts.source_api,
         "first_seen_at": first_seen_at,
@@ -255,10 +257,14 @@ def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.T
     return _table(columns, LEADS_ARROW_SCHEMA, rows=len(records))
 
 
-def _source_columns(given: Mapping[str, pa.Array], folded: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    regions = phone_regions(folded[COUNTRY_FIELD])
+def _source_columns(
+    given: Mapping[str, pa.Array], folded: Mapping[str, pa.Array], default_country: str
+) -> dict[str, pa.Array]:
+    buyers_regions = phone_regions(folded[COUNTRY_FIELD], default_country)
+    sellers_region = pa.repeat(pa.scalar(default_country, TEXT), len(buyers_regions))
     columns: dict[str, pa.Array] = {}
     for field in SOURCE_FIELDS:
+        regions = sellers_region if field.field == _RECEIVER_FIELD else buyers_regions
         cleaned = _cleaned(field, folded[field.field], regions)
         columns[field.column] = cleaned
         if field.keeps_original:
@@ -283,8 +289,7 @@ def _cleaned(field: SourceField, texts: pa.Array, regions: pa.Array) -> pa.Array
         case "email":
             return clean_emails(texts)
         case "phone":
-            at_home = pa.repeat(pa.scalar(HOME_REGION, TEXT), len(texts))
-            return phones_to_e164(texts, at_home if field.field == _RECEIVER_FIELD else regions)
+            return phones_to_e164(texts, regions)
         case "none":
             return texts
 

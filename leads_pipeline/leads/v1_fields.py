@@ -34,6 +34,8 @@ _V2_NAMES = {
     "PHONE": "SENDER_PHONE",
     "PHONE_ALT": "SENDER_PHONE_ALT",
 }
+V2_FIELDS_IN_V1 = frozenset({*_V2_NAMES.values(), QUERY_TIME_FIELD})
+"""The fields of v2 that v1 has too, under whatever name."""
 _OF_THE_ANSWER = ("RN", "TOTAL_COUNT")
 """A lead's row number and the rows' count: they tell of the answer, differ in the next one, and stand elsewhere, as
 `response_position` and in the answer's sidecar."""

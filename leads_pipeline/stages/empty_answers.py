@@ -81,7 +81,8 @@ def _says_the_same(earlier: StoredAnswer, response: RawResponse, interval: timed
 def _facts(workspace: Workspace, account: Account, response: RawResponse) -> EmptyFacts:
     days = [day for day in response.window.days if response.window.covers(day)]
     rejected = workspace.call_log.of_outcome_since(account.name, Outcome.KEY_REJECTED, response.sent_at - WITHHELD)
-    made_at = [moment for call in rejected if (moment := newer_key_made_at(call.message)) is not None]
+    told = [call.message for call in rejected if call.source_api == response.source_api]
+    made_at = [moment for message in told if (moment := newer_key_made_at(message)) is not None]
     return EmptyFacts(
         known_leads=sum(workspace.lead_files(account.name).counts(days).values()),
         key_made_at=max(made_at, default=None),

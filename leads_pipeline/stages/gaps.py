@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from leads_pipeline.days import IST, ONE_DAY, contiguous_ranges, day_of
-from leads_pipeline.indiamart import v2
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome, Retry
+from leads_pipeline.indiamart.reading import is_window_too_wide
 from leads_pipeline.indiamart.windows import CLOCK_MARGIN, MAX_WINDOW, first_day_in_reach
 from leads_pipeline.settings import Account
 from leads_pipeline.storage.coverage import DayCoverage, DayState
@@ -190,23 +190,18 @@ def _is_of_this_key(call: CallRecord, account: Account) -> bool:
 
 
 def _permanent_refusal(facts: GapFacts) -> CallRecord | None:
-    """Return the newest call if it was refused for good with the present key.
-
-    A window that the API finds too wide is no such refusal: the next one is narrower.
-    """
+    """Return the newest call if it was refused for good with the present key; a window too wide is not."""
     call = facts.last_call
     if call is None or call.outcome.rule.retry is not Retry.NEVER or not _is_of_this_key(call, facts.account):
         return None
-    return None if call.outcome is Outcome.BAD_REQUEST and v2.says_window_too_wide(call.message) else call
+    return None if is_window_too_wide(call.outcome, call.message) else call
 
 
 def _no_key(facts: GapFacts, to_fetch: Collection[date]) -> str:
     if facts.account.has_key:
         return ""
-    return (
-        f"{len(to_fetch)} day(s) lack, but account {facts.account.name} has no CRM key: put INDIAMART_CRM_KEY=... "
-        "into .env."
-    )
+    account = facts.account
+    return f"{len(to_fetch)} day(s) lack, but account {account.name} has no CRM key: put {account.key_hint}."
 
 
 def _left_alone(facts: GapFacts, refusal: CallRecord | None, remembered: Refusal | None) -> str:

@@ -6,10 +6,11 @@ from datetime import date
 
 from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart import v1
-from leads_pipeline.indiamart.versions import api_version
+from leads_pipeline.indiamart.api_versions import api_version
+from leads_pipeline.indiamart.saved_answers import read_saved_answers
 from leads_pipeline.kill_points import reach
 from leads_pipeline.leads.frames import to_table
-from leads_pipeline.leads.normalize import AnswerFacts, normalize_answer
+from leads_pipeline.leads.normalize import AnswerFacts, NormalizedAnswer, normalize_answer
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
 from leads_pipeline.leads.v1_fields import KEPT_IN_EXTRA, records_in_v2_form
 from leads_pipeline.stages.workspace import Workspace
@@ -99,13 +100,36 @@ def normalized_file(workspace: Workspace, answer: StoredAnswer) -> NormalizedFil
     return found
 
 
+def records_in(source_api: str, body: bytes, *, is_import: bool) -> Sequence[object]:
+    """Return the records of that API that a stored answer's bytes hold, in v2's form."""
+    if is_import:
+        records: Sequence[object] = read_saved_answers(body).records[source_api]
+    else:
+        records = api_version(source_api).records_of(body)
+    return records_in_v2_form(records) if source_api == v1.SOURCE_API else records
+
+
+def normalized_answer(workspace: Workspace, answer: StoredAnswer, records: Sequence[object]) -> NormalizedAnswer:
+    """Return the answer's records, in v2's form, as typed leads and quarantine; stores nothing."""
+    facts = AnswerFacts(
+        answer.account,
+        answer.source_api,
+        answer.response_id,
+        answer.window.start,
+        answer.fetched_at,
+        workspace.settings.default_country(answer.account),
+    )
+    return normalize_answer(records, facts)
+
+
+def read_answer(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswer:
+    """Return a stored answer's records as typed leads and quarantine; stores nothing."""
+    body = workspace.raw.read_body(answer.response_id)
+    return normalized_answer(workspace, answer, records_in(answer.source_api, body, is_import=answer.is_import))
+
+
 def _normalize(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswers:
-    is_v1 = answer.source_api == v1.SOURCE_API
-    records: Sequence[object] = api_version(answer.source_api).records_of(workspace.raw.read_body(answer.response_id))
-    if is_v1:
-        records = records_in_v2_form(records)
-    facts = AnswerFacts(answer.account, answer.source_api, answer.response_id, answer.window.start, answer.fetched_at)
-    normalized = normalize_answer(records, facts)
+    normalized = read_answer(workspace, answer)
     counts = AnswerCounts(
         received=answer.records,
         leads=len(normalized.leads),
@@ -126,7 +150,7 @@ def _normalize(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswers:
         answer.response_id, to_table(normalized.leads, LEADS_ARROW_SCHEMA), counts
     )
     reach("normalize:leads")
-    known = KEPT_IN_EXTRA if is_v1 else frozenset()
+    known = KEPT_IN_EXTRA if answer.source_api == v1.SOURCE_API else frozenset()
     return NormalizedAnswers(
         answers=(answer,),
         counts=counts,

@@ -33,21 +33,23 @@ def next_window(workspace: Workspace, account: Account, wanted: PullDays, now: d
 
     It starts where the stored answers stop proving the run's first lacking day. Where an answer held fewer
     records than it said there were, the window is at most half of that answer's; where one was empty without saying
-    why, it is as wide as can be.
+    why, it is as wide as can be. Of an account with keys for two versions only the answers of this one count.
     """
     own = [day for day in wanted.days if account.start is None or day >= account.start]
     if not own:
         return None
     longest = workspace.longest_window(account.name)
     days = days_between(min(own), max(own) + longest)
-    lacking = {day.day for day in workspace.coverage(account.name, days, now) if not day.fetched}
+    source = workspace.only_source(account)
+    lacking = {day.day for day in workspace.coverage(account.name, days, now, source) if not day.fetched}
     window = window_for_run(own, {*lacking, *(own if wanted.again else ())}, now, longest)
     if window is None or day_of(window.start) not in lacking:
         return window
-    answers = workspace.catalog.about(account.name, window.days)
+    answers = workspace.answers_about(account.name, window.days, source)
     window = narrowed(window, answers)
     is_cut = any(answer.outcome is Outcome.TRUNCATED for answer in answers)
-    if is_cut or not workspace.catalog.ambiguous_empties(account.name, window):
+    empties = workspace.catalog.ambiguous_empties(account.name, window)
+    if is_cut or not any(source in (None, answer.source_api) for answer in empties):
         return window
     earliest = max(first_day_in_reach(now), account.start or date.min)
     return widened(window, earliest, day_of(now), longest)

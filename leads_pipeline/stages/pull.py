@@ -1,17 +1,16 @@
 """The first stage: from the days of a run to at most one call, and from its answer to a stored, judged response."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from leads_pipeline.days import IST, utc_now
-from leads_pipeline.indiamart import v2
+from leads_pipeline.indiamart.api_versions import api_version
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import CallInFlight, Claim, Granted, SlotTimes, Wait, key_fingerprint
 from leads_pipeline.indiamart.client import HttpAnswer, IndiaMartClient, UnreachableError
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.reading import newer_key_made_at
-from leads_pipeline.indiamart.versions import api_version
+from leads_pipeline.indiamart.reading import is_window_too_wide, newer_key_made_at
 from leads_pipeline.indiamart.windows import REACH_DAYS, Window, split_by_reach
 from leads_pipeline.kill_points import reach
 from leads_pipeline.secret_values import SecretMasker
@@ -101,6 +100,21 @@ def pull(workspace: Workspace, request: PullRequest, log: Callable[[str], None])
     if call is None:
         return _at_next_slot(workspace, account, "The slot's time was over before the call could be made.")
     return _judge(workspace, request, call, days.too_old)
+
+
+def pulled_already(workspace: Workspace, request: PullRequest) -> Pulled | None:
+    """Return what the run has had of this access already; None if it must still ask.
+
+    Raises PullFailedError, as `pull` did, if the run's calls with this access failed for good.
+    """
+    calls = _calls_of_run(workspace, request)
+    if not calls:
+        return None
+    if calls[-1].outcome.rule.is_success:
+        answer = workspace.raw.read_sidecar(calls[-1].response_id)
+        return Pulled(answer, split_by_reach(request.days, utc_now()).too_old)
+    _refuse_more_calls(calls, calls[-1])
+    return None
 
 
 def _next_window(workspace: Workspace, request: PullRequest) -> Window | None:
@@ -215,24 +229,34 @@ def _judge(
     rule = call.outcome.rule
     if isinstance(call, RawResponse) and rule.is_success:
         return Pulled(call, too_old)
-    words = _words_of(call)
-    if call.outcome is Outcome.BAD_REQUEST and v2.says_window_too_wide(call.message):
+    if is_window_too_wide(call.outcome, call.message):
         workspace.slots.remember_narrow_windows(request.account.name)
-    elif not rule.is_transient:
-        raise PullFailedError(f"{rule.sentence}{words}", call.outcome)
-    failures = [past for past in workspace.call_log.of_run(request.run_id) if not past.outcome.rule.is_success]
-    empties = [past for past in failures if past.outcome is Outcome.AMBIGUOUS_EMPTY]
+    _refuse_more_calls(_calls_of_run(workspace, request), call)
+    return _at_next_slot(workspace, request.account, f"{rule.sentence}{_words_of(call)}")
+
+
+def _calls_of_run(workspace: Workspace, request: PullRequest) -> list[CallRecord]:
+    """Return the run's calls to the request's version of the API, oldest first."""
+    wanted = request.account.name, request.account.api_version
+    calls = workspace.call_log.of_run(request.run_id)
+    return [call for call in calls if (call.account, call.source_api) == wanted]
+
+
+def _refuse_more_calls(calls: Sequence[CallRecord], last: RawResponse | CallRecord) -> None:
+    """Raise PullFailedError if the last call's failure won't pass, or the run's calls have failed too often."""
+    sentence = f"{last.outcome.rule.sentence}{_words_of(last)}"
+    if not last.outcome.rule.is_transient and not is_window_too_wide(last.outcome, last.message):
+        raise PullFailedError(sentence, last.outcome)
+    failures = [call for call in calls if not call.outcome.rule.is_success]
+    empties = [call for call in failures if call.outcome is Outcome.AMBIGUOUS_EMPTY]
     if len(failures) >= MAX_TRANSIENT_FAILURES or len(empties) >= MAX_EMPTY_ANSWERS:
-        raise PullFailedError(
-            f"The run gave up after {len(failures)} failed calls; the last: {rule.sentence}{words}", call.outcome
-        )
-    return _at_next_slot(workspace, request.account, f"{rule.sentence}{words}")
+        raise PullFailedError(f"The run gave up after {len(failures)} failed calls; the last: {sentence}", last.outcome)
 
 
 def _words_of(call: RawResponse | CallRecord) -> str:
     if not call.message:
         return ""
-    if not isinstance(call, RawResponse) or call.outcome is Outcome.AMBIGUOUS_EMPTY:
+    if call.outcome in (Outcome.UNREACHABLE, Outcome.AMBIGUOUS_EMPTY):
         return f" Reason: {call.message}"
     made_at = newer_key_made_at(call.message)
     newer = f" The newer key was made at {made_at.astimezone(IST):%d %b %Y %H:%M} IST." if made_at else ""
@@ -245,7 +269,8 @@ def _at_next_slot(workspace: Workspace, account: Account, reason: str) -> PullLa
 
 
 def _refuse_other_origin(workspace: Workspace, account: Account) -> None:
-    others = workspace.catalog.origins(account.name) - {account.origin}
+    origins = {access.origin for access in workspace.versions_of(account)}
+    others = workspace.catalog.origins(account.name) - origins - {account.origin}
     if others:
         raise PullFailedError(
             f"The answers of account {account.name} came from {', '.join(sorted(others))}, but the settings now "

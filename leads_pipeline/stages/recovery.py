@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
+from leads_pipeline.indiamart.api_versions import api_version
 from leads_pipeline.indiamart.call_slot import CallInFlight
-from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.settings import Account
 from leads_pipeline.stages.call_records import record_of_answer, record_without_answer
 from leads_pipeline.stages.workspace import Workspace
-from leads_pipeline.storage.raw import RawResponse, ResponseName, sha256_of
+from leads_pipeline.storage.raw import RawResponse, ResponseName, is_import, sha256_of
 
 
 def recover_calls(workspace: Workspace, account: Account, log: Callable[[str], None]) -> None:
@@ -19,7 +19,7 @@ def recover_calls(workspace: Workspace, account: Account, log: Callable[[str], N
     announced = workspace.catalog.announced()  # read first: what is announced and not in flight then is over
     in_flight = {call.response_id: call for call in workspace.slots.in_flight() if call.account == account.name}
     for response_id in announced:
-        if ResponseName.parse(response_id).account == account.name:
+        if ResponseName.parse(response_id).account == account.name and not is_import(response_id):
             _enter_or_withdraw(workspace, account, response_id, in_flight.get(response_id), log)
     for call in in_flight.values():
         _settle(workspace, call, log)
@@ -51,6 +51,7 @@ def _judged_from_body(
 ) -> RawResponse:
     """Return the facts of an answer that has no sidecar: from its name and its body, with the HTTP status unknown."""
     name = ResponseName.parse(response_id)
+    account = next((one for one in workspace.versions_of(account) if one.api_version == name.source_api), account)
     body = workspace.raw.read_body(response_id)
     judgement = api_version(name.source_api).judge(body, None, SecretMasker(account.access.secrets))
     return RawResponse(

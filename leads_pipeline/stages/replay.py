@@ -39,10 +39,12 @@ from leads_pipeline.stages.replay_scratch import (
     scratch_of,
 )
 from leads_pipeline.stages.replay_tables import FollowedFiles, compare_published
+from leads_pipeline.stages.stored_imports import recover_imports
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import MergedCounts, StoredAnswer
 from leads_pipeline.storage.day_paths import accounts_in
 from leads_pipeline.storage.errors import StorageError, without_values
+from leads_pipeline.storage.lead_ids import LeadIds
 from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.raw import RawStoreError, ResponseName
@@ -243,6 +245,7 @@ class _Replay:
                 workspace.catalog.add(response)
             else:
                 workspace.catalog.announce(response_id)
+        recover_imports(workspace, account, self.log)
         for one in workspace.settings.accounts:
             if one.name == account:
                 recover_calls(workspace, one, self.log)
@@ -342,7 +345,7 @@ class _Replay:
 def _days_of(moves: Moves, standing: LeadFiles, rebuilt: LeadFiles) -> set[date]:
     """Return the days that leads come from or go to, which must be replaced together with those compared."""
     try:
-        return rebuilt.days_holding(moves.leaving) | standing.days_holding(moves.coming)
+        return LeadIds(rebuilt).days_holding(moves.leaving) | LeadIds(standing).days_holding(moves.coming)
     except StorageError as error:
         raise StorageError(f"{error}; run `leads replay` without --from and --to") from None
 

@@ -11,9 +11,9 @@ from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart.call_log import CallLog
 from leads_pipeline.indiamart.call_slot import CallSlots
 from leads_pipeline.indiamart.windows import MAX_WINDOW, NARROW_WINDOW
-from leads_pipeline.settings import Settings, SettingsError, default_start_date
+from leads_pipeline.settings import Account, Settings, SettingsError, default_start_date
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
-from leads_pipeline.storage.catalog import Catalog
+from leads_pipeline.storage.catalog import Catalog, StoredAnswer
 from leads_pipeline.storage.coverage import DayCoverage, coverage_of
 from leads_pipeline.storage.day_paths import leads_file
 from leads_pipeline.storage.raw import RawStore
@@ -94,15 +94,40 @@ class Workspace:
 
         return NormalizedFiles(self.settings.data_dir, account)
 
-    def coverage(self, account: str, days: Iterable[date], now: datetime) -> list[DayCoverage]:
-        """Return what the account's stored answers prove of the days."""
+    def versions_of(self, account: Account) -> tuple[Account, ...]:
+        """Return the account's access to each version of the API that it has a key for, the main one first.
+
+        Given the access to either version, the result is the same.
+        """
+        main = next((one for one in self.settings.accounts if one.name == account.name), account)
+        return main.versions
+
+    def only_source(self, account: Account) -> str | None:
+        """Return the version whose answers alone decide what the account's access asks; None if all do.
+
+        With keys for two versions the same days are asked for with each, so that their answers can be compared.
+        """
+        return account.api_version if len(self.versions_of(account)) > 1 else None
+
+    def coverage(
+        self, account: str, days: Iterable[date], now: datetime, source_api: str | None = None
+    ) -> list[DayCoverage]:
+        """Return what the account's stored answers, or those of one version alone, prove of the days."""
         found: list[DayCoverage] = []
         for _, near in groupby(sorted(set(days)), key=lambda day: day.toordinal() // _DAYS_AT_ONCE):
             wanted = list(near)
             in_tables = {day for day in wanted if leads_file(self.settings.data_dir, account, day).is_file()}
-            found += coverage_of(wanted, self.catalog.about(account, wanted), in_tables, now)
+            found += coverage_of(wanted, self.answers_about(account, wanted, source_api), in_tables, now)
         return found
 
+    def answers_about(self, account: str, days: Iterable[date], source_api: str | None = None) -> list[StoredAnswer]:
+        """Return the answers, or those of one version alone, that say something of any of the days, oldest first."""
+        answers = self.catalog.about(account, days)
+        return [answer for answer in answers if source_api in (None, answer.source_api)]
+
     def longest_window(self, account: str) -> timedelta:
-        """Return the widest window that the API takes from the account: 7 days, or 6 once it refused 7."""
+        """Return the widest window that the API takes from the account: 7 days, or 6 once a version refused 7.
+
+        It is one for both versions of an account, so that each can ask for all of a run's days in one call.
+        """
         return NARROW_WINDOW if self.slots.has_narrow_windows(account) else MAX_WINDOW

@@ -45,7 +45,7 @@ BUYERS_PHONE = "+919812345678"
 
 def account(name: str) -> Account:
     (made,) = make_settings(Path(), "http://127.0.0.1:9/crm/", account=name).accounts
-    return replace(made, key=f"{name}/Key+of-the-tests==")
+    return replace(made, key=f"{name}/Key+of-the-tests==", key_env=f"{name.upper()}_CRM_KEY")
 
 
 @dataclass

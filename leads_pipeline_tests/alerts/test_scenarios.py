@@ -43,8 +43,10 @@ def test_a_key_that_expires_for_a_day_and_then_works(office: Office) -> None:
     ]
     assert office.hooks == office.mails
     assert office.open == []
+    assert "The key of account acme: put ACME_CRM_KEY=... into .env." in office.mail.received[0].body
     assert "Held back since the last message: 4." in office.mail.received[3].body
     over = office.mail.received[4].body
+    assert "ACME_CRM_KEY" not in over
     assert "It began 02 Nov 2026 10:00 IST and lasted 1 day, 8 times." in over
     assert "All its days that are past (2026-10-31 to 2026-11-02) are fetched and merged." in over
 

@@ -161,6 +161,21 @@ def test_a_channel_of_one_account_is_told_of_no_other(tmp_path: Path) -> None:
         ]
 
 
+def test_accounts_that_have_the_same_address_of_their_own_are_each_told_there_once(tmp_path: Path) -> None:
+    with open_office(tmp_path, ["acme", "bharat"]) as office:
+        (address,) = parse_alert_urls(office.mail.url)
+        own = [replace(address, account=name, setting=f"{name.upper()}_ALERT_URLS") for name in ("acme", "bharat")]
+        office.change(alert_urls=tuple(own))
+        office.call(Outcome.KEY_REJECTED, "acme")
+        office.call(Outcome.KEY_REJECTED, "bharat")
+        office.tick()
+
+        assert sorted(office.mail.subjects) == [
+            "[leads] CRITICAL: IndiaMART rejects the CRM key (acme)",
+            "[leads] CRITICAL: IndiaMART rejects the CRM key (bharat)",
+        ]
+
+
 def test_an_account_that_left_the_settings_leaves_nothing_open(office: Office) -> None:
     office.call(Outcome.KEY_REJECTED)
     (acme,) = office.settings.accounts

@@ -17,9 +17,9 @@ from leads_pipeline_tests.support import make_settings
     [(5, timedelta(minutes=70)), (180, timedelta(hours=7)), (1440, timedelta(hours=25))],
 )
 def test_two_missed_ticks_warn_and_a_missed_night_fails(tmp_path: Path, minutes: int, warned_after: timedelta) -> None:
-    settings = replace(make_settings(tmp_path, "http://127.0.0.1:9/"), intraday_minutes=minutes)
+    (account,) = make_settings(tmp_path, "http://127.0.0.1:9/").accounts
 
-    policy = freshness_policy(settings.accounts[0], settings)
+    policy = freshness_policy(replace(account, intraday_minutes=minutes))
 
     assert isinstance(policy, TimeWindowFreshnessPolicy)
     assert policy.warn_window is not None
@@ -30,4 +30,4 @@ def test_two_missed_ticks_warn_and_a_missed_night_fails(tmp_path: Path, minutes:
 def test_the_fixed_days_of_the_demo_never_count_as_stale(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, "http://127.0.0.1:9/", account=DEMO_ACCOUNT)
 
-    assert freshness_policy(settings.accounts[0], settings) is None
+    assert freshness_policy(settings.accounts[0]) is None

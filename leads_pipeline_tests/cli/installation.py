@@ -80,13 +80,17 @@ class Installation:
         *,
         merged: bool = True,
         sent_at: datetime | None = None,
+        start: datetime | None = None,
         until: datetime | None = None,
         server_is_ahead_by: timedelta = timedelta(0),
         interval: float = 310.0,
     ) -> str:
-        """Make the call for the days (or up to `until`), as a run does: slot, answer, sidecar, catalogue, tables."""
+        """Make the call for the days, as a run does: slot, answer, sidecar, catalogue, tables.
+
+        `start` and `until` are the window's borders where it is not whole days.
+        """
         workspace, sent_at = self.workspace, sent_at or _after_midnight()
-        name = ResponseName("indiamart", "v2", Window(day_start(first), until or day_end(last)), sent_at)
+        name = ResponseName("indiamart", "v2", Window(start or day_start(first), until or day_end(last)), sent_at)
         claim = Claim(key_fingerprint(KEY), RUN_ID, SlotTimes(interval, 60.0, 930.0))
         granted = workspace.slots.request(claim)
         assert isinstance(granted, Granted)

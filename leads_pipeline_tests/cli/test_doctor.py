@@ -14,6 +14,7 @@ from leads_pipeline.cli.doctor_checks import version_problem
 from leads_pipeline.days import ONE_DAY, day_of, utc_now
 from leads_pipeline.indiamart.call_slot import key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline_tests.accounts_files import write_full
 from leads_pipeline_tests.alerts.post import PASSWORD
 from leads_pipeline_tests.cli.installation import KEY, Installation
 from leads_pipeline_tests.support import forms_found
@@ -357,3 +358,34 @@ def test_the_json_says_whether_all_is_well(installation: Installation) -> None:
     report = json.loads(installation.leads("doctor", "--json").out)
     assert report["healthy"] is True
     assert {*report["checks"][0]} == {"name", "level", "found", "todo", "needs_key_holder"}
+
+
+def test_accounts_of_a_file_are_checked_each_with_its_own_key_place(installation: Installation) -> None:
+    path = write_full(installation.root)
+    (installation.root / "secrets" / "beta.key").unlink()
+
+    assert check(installation, "accounts file") == Found("ok", f"{path} ")
+    assert check(installation, "CRM key of acme").level == "ok"
+    assert check(installation, "CRM key of beta (v1)").level == "ok"
+    lacking = check(installation, "CRM key of beta (v2)")
+    assert lacking.level == "problem"
+    assert f"Put the key into the file {installation.root / 'secrets' / 'beta.key'};" in lacking.text
+    assert check(installation, "names of settings").level == "ok"
+
+
+def test_an_accounts_file_that_others_may_change_is_a_warning(installation: Installation) -> None:
+    path = write_full(installation.root)
+    path.chmod(0o664)
+
+    found = check(installation, "accounts file")
+
+    assert (found.level, f"chmod go-w {path}" in found.text) == ("warning", True)
+
+
+def test_what_is_wrong_with_the_accounts_file_is_told_by_line(installation: Installation) -> None:
+    (installation.root / "accounts.toml").write_text('[accounts.acme]\nkey_env = "A"\nlookback = 2\n')
+
+    found = check(installation, "settings")
+
+    assert "accounts.toml:3: accounts.acme.lookback: unknown; did you mean lookback_days?" in found.text
+    assert found.text.endswith("Correct the accounts file.")

@@ -2,14 +2,19 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from leads_pipeline.days import ONE_DAY, day_of, day_start, utc_now
+from leads_pipeline.cli.account_status import account_status, plainly_complete
+from leads_pipeline.days import ONE_DAY, day_of, day_start, days_between, utc_now
 from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotTimes, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
+from leads_pipeline.storage.coverage import DayState
+from leads_pipeline.storage.day_paths import leads_file
 from leads_pipeline_tests.cli.installation import KEY, RUN_ID, Installation
 
 
@@ -217,3 +222,36 @@ def test_neither_dagster_nor_a_table_library_is_imported(installation: Installat
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert key_fingerprint(KEY) not in done.stdout
+
+
+def test_the_quick_look_takes_no_day_for_complete_that_the_full_one_does_not(
+    installation: Installation, today: date
+) -> None:
+    """Days that one answer completes, that two do, that wait to be merged, that lost their file, that are partial."""
+    installation.set_key()
+    answered, noon = partial(installation.answered, interval=0.001), timedelta(hours=12)
+    answered(ago(today, 12), ago(today, 10))
+    answered(ago(today, 9), ago(today, 9), until=day_start(ago(today, 9)) + noon)
+    answered(ago(today, 8), ago(today, 7), until=day_start(ago(today, 7)) + noon)
+    answered(ago(today, 7), ago(today, 6), start=day_start(ago(today, 7)) + noon)
+    answered(ago(today, 6), ago(today, 5), merged=False)
+    answered(ago(today, 4), ago(today, 3), Outcome.NO_LEADS)
+    answered(ago(today, 2), ago(today, 2), sent_at=day_start(ago(today, 2)) + noon)
+    workspace = installation.workspace
+    leads_file(installation.data_dir, "indiamart", ago(today, 3)).unlink()
+    days = days_between(ago(today, 15), ago(today, 1))
+    full = {day.day: day.state for day in workspace.coverage("indiamart", days, utc_now())}
+
+    quick = plainly_complete(workspace, "indiamart", days)
+
+    assert quick == {ago(today, back) for back in (12, 11, 10, 8, 4)}
+    assert {day for day, state in full.items() if state is DayState.COMPLETE} == quick | {ago(today, 7)}
+    summary = account_status(workspace, workspace.settings.account("indiamart"), 0, utc_now()).coverage
+    assert summary is not None
+    assert {state: count for state, count in summary.states.items() if count} == Counter(
+        state for day, state in full.items() if day >= summary.since
+    )
+
+
+def ago(today: date, days: int) -> date:
+    return today - days * ONE_DAY

@@ -8,11 +8,11 @@ import pytest
 from leads_pipeline.days import IST
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.indiamart.access import Access
+from leads_pipeline.indiamart.api_versions import api_version
 from leads_pipeline.indiamart.client import IndiaMartClient
 from leads_pipeline.indiamart.outcomes import Judgement, Outcome
 from leads_pipeline.indiamart.reading import newer_key_made_at
 from leads_pipeline.indiamart.v1 import address, judge, records_of
-from leads_pipeline.indiamart.versions import api_version
 from leads_pipeline.indiamart.windows import MAX_WINDOW, Window
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline_tests.indiamart.versions import MOBILE, V1_KEY, server_of_both, speakers

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leads_pipeline.indiamart.outcomes import Judgement, Outcome
-from leads_pipeline.indiamart.reading import UnreadableAnswerError
-from leads_pipeline.indiamart.v2 import judge, query_parameters, read_answer, says_window_too_wide
+from leads_pipeline.indiamart.reading import UnreadableAnswerError, is_window_too_wide
+from leads_pipeline.indiamart.v2 import judge, query_parameters, read_answer
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline_tests.support import KEY, answer_body, ist, records_of
@@ -277,7 +277,7 @@ def test_the_message_is_short_folded_and_shows_no_part_of_the_key(padding: int) 
 
 
 def test_only_the_refusal_of_the_width_asks_for_narrower_windows() -> None:
-    assert [row[1] for row in ERROR_TABLE if says_window_too_wide(row[1])] == [TOO_WIDE]
+    assert [row[1] for row in ERROR_TABLE if is_window_too_wide(row[2], row[1])] == [TOO_WIDE]
 
 
 def test_texts_of_unreadable_answers_quote_nothing() -> None:

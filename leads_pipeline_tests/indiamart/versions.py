@@ -8,8 +8,8 @@ from typing import Any
 from leads_pipeline.fake_indiamart.server import FakeIndiaMart
 from leads_pipeline.indiamart import v1, v2
 from leads_pipeline.indiamart.access import Access
+from leads_pipeline.indiamart.api_versions import ApiVersion
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.indiamart.versions import ApiVersion
 from leads_pipeline_tests.support import KEY, answer_body, records_of
 
 V1_KEY = "canary/Key+of-v1=tests/7d2B=="

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import phonenumbers
 import pyarrow as pa
 import pytest
@@ -11,8 +13,9 @@ from leads_pipeline.leads.contacts import (
     phone_regions,
     phones_to_e164,
 )
+from leads_pipeline.leads.normalize import normalize_answer
 from leads_pipeline.leads.schema import TEXT
-from leads_pipeline_tests.leads.examples import only_lead, repeatable
+from leads_pipeline_tests.leads.examples import facts, only_lead, record, repeatable, rows_of
 
 digits = st.text("0123456789", min_size=0, max_size=13)
 mobiles = st.integers(6_000_000_000, 9_999_999_999).map(str)
@@ -95,6 +98,18 @@ def test_a_buyers_phone_is_read_in_the_buyers_country(phone: str, country: str |
 def test_the_sellers_phone_is_read_in_india_wherever_the_buyer_is() -> None:
     lead = only_lead(RECEIVER_MOBILE="9830000187", SENDER_PHONE="2025550123", SENDER_COUNTRY_ISO="US")
     assert (lead["receiver_mobile"], lead["sender_phone"]) == ("+919830000187", "+12025550123")
+
+
+def test_an_account_abroad_has_its_numbers_read_there_where_they_name_no_country() -> None:
+    given = record(RECEIVER_MOBILE="0501234567", SENDER_PHONE="042345678", SENDER_MOBILE="+91-9900000501")
+    abroad = replace(facts(), default_country="AE")
+
+    (lead,) = rows_of(normalize_answer([given], abroad).leads)
+
+    assert (lead["receiver_mobile"], lead["sender_phone"]) == ("+971501234567", "+97142345678")
+    assert lead["sender_mobile"] == "+919900000501"
+    (elsewhere,) = rows_of(normalize_answer([given | {"SENDER_COUNTRY_ISO": "SG"}], abroad).leads)
+    assert elsewhere["sender_phone"] != lead["sender_phone"]
 
 
 def test_unknown_countries_are_read_as_india() -> None:

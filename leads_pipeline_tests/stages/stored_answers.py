@@ -8,7 +8,7 @@ from typing import Any
 from leads_pipeline.fake_indiamart.answers import leads_answer
 from leads_pipeline.fake_indiamart.draws import Draws
 from leads_pipeline.fake_indiamart.truth import TrueLead
-from leads_pipeline.indiamart.versions import api_version
+from leads_pipeline.indiamart.api_versions import api_version
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.secret_values import SecretMasker
 from leads_pipeline.stages.workspace import Workspace
