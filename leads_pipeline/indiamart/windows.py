@@ -17,8 +17,8 @@ CLOCK_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, order=True)
-class Window:
-    """A half-open interval [start, end) of zone-aware time that one call asks for."""
+class Span:
+    """A half-open interval [start, end) of zone-aware time, of any length: what an imported answer tells of."""
 
     start: datetime
     end: datetime
@@ -26,8 +26,8 @@ class Window:
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
             raise ValueError("a window's start and end need a time zone")
-        if not timedelta(0) < self.end - self.start <= MAX_WINDOW:
-            raise ValueError(f"a window spans more than nothing and at most {MAX_WINDOW.days} days")
+        if self.end <= self.start:
+            raise ValueError("a window spans more than nothing")
 
     @property
     def days(self) -> list[date]:
@@ -44,6 +44,15 @@ class Window:
         if whole:
             return f"{first}" if first == last else f"{first} to {last}"
         return f"{self.start.astimezone(IST):%Y-%m-%d %H:%M} to {self.end.astimezone(IST):%Y-%m-%d %H:%M} IST"
+
+
+class Window(Span):
+    """The interval that one call asks for: no wider than the API allows."""
+
+    def __post_init__(self) -> None:
+        if not timedelta(0) < self.end - self.start <= MAX_WINDOW:
+            raise ValueError(f"a window spans more than nothing and at most {MAX_WINDOW.days} days")
+        super().__post_init__()
 
 
 def first_day_in_reach(now: datetime) -> date:

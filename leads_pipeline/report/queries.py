@@ -119,6 +119,7 @@ WITH seen AS (
     ) AS is_afterwards
   FROM leads_masked LEFT JOIN coverage USING (account, lead_date)
   WHERE list_contains($accounts, account) AND lead_date BETWEEN $first AND $last
+    AND NOT contains(leads_masked.response_id, '.import-')
 )
 """
 
