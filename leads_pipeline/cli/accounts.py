@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -27,18 +28,9 @@ from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayState
 
 _NEVER_USED = KeyUse(None, None, None)
-_HEADINGS = (
-    "Account",
-    "API",
-    "Key",
-    "Key used since",
-    "Dies unused",
-    "Last good call",
-    "Next free slot",
-    "Complete days",
-    "Pulled at (IST)",
-    "Lead source",
-)
+_HEADINGS = ("Account", "API", "Key", "Used since", "Last good call", "Dies unused", "Next slot", "Days", "Nightly")
+_WHOLE = frozenset({"Account", "API", "Used since", "Days"})
+"""Columns that are never broken over lines: those beside them give way on a narrow terminal."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def show_accounts(*, as_json: bool) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(_table(rows, now))
     if not all(row.account.schedules_on for row in rows):
-        console.print("Off: unless the schedules are switched on under Automation in the UI.")
+        console.print("Nightly pulls, in India; off: unless switched on under Automation in the UI.")
     console.print(f"From {path}." if path else "From .env and the environment; there is no accounts file.")
 
 
@@ -148,15 +140,17 @@ def _access_facts(access: _Access, now: datetime) -> dict[str, object]:
 
 def _table(rows: list[_Row], now: datetime) -> Table:
     """Return a table with a row for each version that an account asks."""
-    table = Table()
-    for heading in _HEADINGS:
-        table.add_column(heading, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    has_sources = any(row.account.lead_source for row in rows)
+    for heading in (*_HEADINGS, *(["Lead source"] if has_sources else [])):
+        table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
     for row in rows:
         account = row.account
-        name, own = account.name, (_days_text(row.coverage), _schedule_text(account), account.lead_source)
+        name, own = account.name, [_days_text(row.coverage), _schedule_text(account)]
         for access in row.accesses:
-            table.add_row(name, *_access_cells(access, now), *own)
-            name, own = "", ("", "", "")
+            source = [account.lead_source if name else ""] if has_sources else []
+            table.add_row(name, *_access_cells(access, now), *own, *source)
+            name, own = "", ["", ""]
     return table
 
 
@@ -167,8 +161,8 @@ def _access_cells(access: _Access, now: datetime) -> tuple[str, ...]:
         account.api_version,
         account.key_place if account.has_key else f"not set: {account.key_place}",
         f"{use.first.sent_at.astimezone(IST):%Y-%m-%d}" if use.first else "never",
-        f"refused: {refusal.outcome}" if refusal else ago(dies_at, now) if dies_at else "not known",
         ago(good.sent_at, now) if good else "none yet",
+        f"refused: {refusal.outcome}" if refusal else ago(dies_at, now) if dies_at else "not known",
         _slot_text(access, now),
     )
 
@@ -187,5 +181,4 @@ def _days_text(coverage: CoverageSummary | None) -> str:
 
 
 def _schedule_text(account: Account) -> str:
-    when = f"{account.daily_at:%H:%M}, every {account.intraday_minutes} min"
-    return when if account.schedules_on else f"{when}, off"
+    return f"{account.daily_at:%H:%M}" if account.schedules_on else f"{account.daily_at:%H:%M} off"

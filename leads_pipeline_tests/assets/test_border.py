@@ -18,7 +18,7 @@ def fail_as_libraries_do(*_: object) -> None:
 @pytest.mark.parametrize(
     ("stage", "work"),
     [
-        ("raw_responses", "leads_pipeline.assets.raw_responses.pull"),
+        ("raw_responses", "leads_pipeline.assets.raw_responses.pull_versions"),
         ("normalized_leads", "leads_pipeline.assets.normalized_leads.normalize_pending"),
         ("leads", "leads_pipeline.assets.leads.merge_pending"),
         ("leads_database", "leads_pipeline.assets.leads_database.publish_tables"),
