@@ -53,6 +53,8 @@ class AccountStatus:
     coverage: CoverageSummary | None
     days: tuple[DayCoverage, ...]
     """The coverage of the last days that were asked for, newest first."""
+    other_slot: SlotState | None = None
+    """The same of the account's other version; None as well when it has none."""
     late: LateLeads | None = None
     """None when no day of the last 90 was asked for completely, or nothing is published."""
 
@@ -96,6 +98,7 @@ def account_status(workspace: Workspace, account: Account, days: int, now: datet
         last_call=workspace.call_log.last_of(account.name) if has_calls else None,
         last_success=workspace.call_log.last_success_of(account.name) if has_calls else None,
         slot=slot_of(workspace, account),
+        other_slot=slot_of(workspace, account.other_version) if account.other_version else None,
         has_answers=first is not None,
         coverage=_summary(known, plain, since, today) if known and since else None,
         days=tuple(known[day] for day in sorted(known, reverse=True)[:days]),

@@ -71,6 +71,7 @@ def _account_facts(status: AccountStatus) -> dict[str, object]:
         "last_successful_call": call_facts(status.last_success),
         "last_call": call_facts(status.last_call),
         "next_free_slot": slot_facts(slot),
+        "next_free_slot_of_other_version": slot_facts(status.other_slot),
         "queue": [
             {
                 "holder": turn.holder,
@@ -130,6 +131,10 @@ def _account_table(status: AccountStatus, now: datetime) -> Table:
         table.add_row("Last call", _call_text(status.last_call, now))
     table.add_row("Next free slot", slot_text(status.slot, now))
     table.add_row("Waiting", _queue_text(status.slot))
+    if status.account.other_version is not None:
+        version = status.account.other_version.api_version
+        table.add_row(f"Next free slot, {version}", slot_text(status.other_slot, now))
+        table.add_row(f"Waiting, {version}", _queue_text(status.other_slot))
     for name, text in _coverage_rows(status.coverage):
         table.add_row(name, text)
     if status.late is not None:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from leads_pipeline.cli.account_status import account_status, plainly_complete
+from leads_pipeline.cli.status import show_status
 from leads_pipeline.days import ONE_DAY, day_of, day_start, days_between, utc_now
 from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotTimes, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.storage.coverage import DayState
 from leads_pipeline.storage.day_paths import leads_file
 from leads_pipeline_tests.cli.installation import KEY, RUN_ID, Installation
+from leads_pipeline_tests.support import make_settings
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ def test_the_json_before_anything_was_pulled_has_the_same_keys(installation: Ins
         "last_successful_call": None,
         "last_call": None,
         "next_free_slot": None,
+        "next_free_slot_of_other_version": None,
         "queue": [],
         "coverage": None,
         "late_leads": None,
@@ -255,3 +259,17 @@ def test_the_quick_look_takes_no_day_for_complete_that_the_full_one_does_not(
 
 def ago(today: date, days: int) -> date:
     return today - days * ONE_DAY
+
+
+def test_an_account_of_two_versions_shows_the_slots_of_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(tmp_path, "http://127.0.0.1:9/")
+    [main] = settings.accounts
+    other = replace(main, api_version="v1", key="v1/Key+of-the-same-seller==", mobile="9876543210")
+    both = replace(settings, accounts=(replace(main, other_version=other),))
+    monkeypatch.setattr("leads_pipeline.cli.status.load_settings", lambda: both)
+    show_status(0, as_json=False)
+    printed = capsys.readouterr().out
+    assert "Next free slot, v1" in printed
+    assert other.key not in printed
