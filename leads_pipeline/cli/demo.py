@@ -77,6 +77,7 @@ def remove_demo() -> None:
         data / "leads" / f"account={DEMO_ACCOUNT}",
         data / "quarantine" / f"account={DEMO_ACCOUNT}",
         settings.state_dir / "normalized" / DEMO_ACCOUNT,
+        settings.state_dir / "lead_ids" / DEMO_ACCOUNT,
         settings.state_dir / f"replay-{DEMO_ACCOUNT}",
     ):
         shutil.rmtree(folder, ignore_errors=True)
