@@ -1,8 +1,8 @@
 """How many leads came late, and by how much: what people choose the lookback of their schedule by.
 
 A lead is late if no answer held it up to the first one that proved its whole day (`coverage.first_complete_at`): who
-asks for each day only once never sees it. Leads that an import gave are left out. Read from the published database; DuckDB is imported here, and only if
-there is one, so that `leads status` answers at once without it.
+asks for each day only once never sees it. Leads that an import gave are left out. Read from the published database;
+DuckDB is imported here, and only if there is one, so that `leads status` answers at once without it.
 """
 
 from dataclasses import dataclass
