@@ -15,7 +15,7 @@ from leads_pipeline.settings import Account, Settings, SettingsError, default_st
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
 from leads_pipeline.storage.catalog import Catalog, StoredAnswer
 from leads_pipeline.storage.coverage import DayCoverage, coverage_of
-from leads_pipeline.storage.day_paths import leads_file
+from leads_pipeline.storage.day_paths import days_with_file
 from leads_pipeline.storage.raw import RawStore
 
 if TYPE_CHECKING:  # these import pyarrow, which `leads status` must not wait for
@@ -116,7 +116,7 @@ class Workspace:
         found: list[DayCoverage] = []
         for _, near in groupby(sorted(set(days)), key=lambda day: day.toordinal() // _DAYS_AT_ONCE):
             wanted = list(near)
-            in_tables = {day for day in wanted if leads_file(self.settings.data_dir, account, day).is_file()}
+            in_tables = days_with_file(self.settings.data_dir, account, wanted)
             found += coverage_of(wanted, self.answers_about(account, wanted, source_api), in_tables, now)
         return found
 
