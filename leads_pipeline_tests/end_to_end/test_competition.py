@@ -32,7 +32,7 @@ from leads_pipeline_tests.end_to_end.runs import call_for, folder_in_memory, qui
 from leads_pipeline_tests.storage.children import start
 from leads_pipeline_tests.support import KEY, complete_days, make_settings, make_workspace, pull_to_the_end
 
-PULLS = int(os.environ.get("LEADS_TEST_PULLS", "200"))
+PULLS = int(os.environ.get("LEADS_TEST_PULLS", "150"))
 PROCESSES = 4
 INTERVAL_SECONDS = 0.02
 TIMEOUT_SECONDS = 1.0

@@ -231,7 +231,7 @@ def command(tmp_path: Path, starts: WarmStarts) -> Iterator[tuple[FakeIndiaMart,
         yield server, Command(tmp_path / "project", installation, starts)
 
 
-@pytest.mark.parametrize("kill_at", ["raw:body", "normalize:leads", "merge:rename:5", "publish:before_link"])
+@pytest.mark.parametrize("kill_at", ["raw:body", "merge:rename:5"])
 def test_the_next_pull_command_heals_a_killed_one_and_its_dagster_run(
     command: tuple[FakeIndiaMart, Command], kill_at: str
 ) -> None:
