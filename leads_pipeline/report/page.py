@@ -1,8 +1,9 @@
 """The page: facts, tiles and panels through one template to HTML that needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -57,8 +58,11 @@ class Section:
         return all(line.is_well is not False for line in self.health)
 
 
-def render_page(facts: ReportFacts) -> str:
-    """Return the whole HTML page: no script, no outside resource, everything escaped."""
+def render_page(facts: ReportFacts, labels: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the whole HTML page: no script, no outside resource, everything escaped.
+
+    `labels` are the accounts' lead source labels, by which people know them; one without has its name alone.
+    """
     environment = Environment(
         loader=PackageLoader("leads_pipeline.report"),
         autoescape=True,
@@ -68,7 +72,7 @@ def render_page(facts: ReportFacts) -> str:
     )
     environment.filters["drawn"] = Markup
     with drawing_style():
-        sections = [_section(section, number) for number, section in enumerate(facts.sections)]
+        sections = [_section(section, number, labels) for number, section in enumerate(facts.sections)]
     return environment.get_template(_TEMPLATE).render(
         sections=sections,
         period=f"{day(facts.period.first)} to {day(facts.period.last)}",
@@ -79,11 +83,13 @@ def render_page(facts: ReportFacts) -> str:
     )
 
 
-def _section(facts: SectionFacts, number_of_section: int) -> Section:
+def _section(facts: SectionFacts, number_of_section: int, labels: Mapping[str, str]) -> Section:
     prefix = f"s{number_of_section}"
+    name = facts.name or "All accounts"
+    label = labels.get(name)
     return Section(
         anchor=prefix,
-        title=facts.name or "All accounts",
+        title=f"{label} ({name})" if label else name,
         period=f"{day(facts.days[0].day)} to {day(facts.days[-1].day)}",
         tiles=tuple(_tiles(facts)),
         trend=trend_panel(facts, prefix) if facts.leads else None,

@@ -111,4 +111,4 @@ def _rendered(settings: Settings, facts: ReportFacts) -> str:
     os.environ.setdefault("MPLCONFIGDIR", str(folder))
     from leads_pipeline.report.page import render_page
 
-    return render_page(facts)
+    return render_page(facts, {account.name: account.lead_source for account in settings.accounts})

@@ -60,7 +60,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(database: Path) -> str:
-    return render_page(read_facts(database, ReportRequest()))
+    return render_page(read_facts(database, ReportRequest()), {"acme": "Acme & Sons", "bharat": ""})
 
 
 class Outline(HTMLParser):
@@ -139,6 +139,11 @@ def test_colours_are_those_of_the_page_so_that_they_follow_its_light_or_dark_mod
     assert {ink.variable for ink in (Ink.TYPE_W, Ink.TYPE_P, Ink.TYPE_B, Ink.TYPE_OTHER)} <= used
     for variable in used:
         assert page.count(f"{variable}: #") == 2, variable
+
+
+def test_an_account_is_called_by_its_label_too(page: str) -> None:
+    titles = re.findall(r"<h2[^>]*>([^<]*)</h2>", page)
+    assert titles == ["All accounts", "Acme &amp; Sons (acme)", "bharat"]
 
 
 def test_titles_tell_what_was_found(page: str) -> None:
