@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
@@ -68,7 +69,7 @@ def make_app(service: FakeService, sellers: tuple[str, ...], stopping: Callable[
     return app
 
 
-class _Endpoint:
+class _Endpoint(ABC):
     """Delivers answers; how a request is read is its subclasses' part."""
 
     def __init__(self, service: FakeService, stopping: Callable[[], bool]) -> None:
@@ -85,9 +86,9 @@ class _Endpoint:
             return
         await self._deliver(answer, scope[_TRANSPORT], receive, send)
 
+    @abstractmethod
     def _answer(self, scope: Scope) -> Answer | None:
         """Return the API's answer, or None where the request has not its form."""
-        raise NotImplementedError
 
     async def _deliver(self, answer: Answer, transport: asyncio.Transport, receive: Receive, send: Send) -> None:
         delivery = answer.delivery
