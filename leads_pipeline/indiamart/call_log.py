@@ -15,7 +15,7 @@ from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.sqlite_files import from_epoch, sqlite_file
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS api_call (
@@ -50,6 +50,8 @@ CREATE TABLE IF NOT EXISTS turn (
   UNIQUE (key_fingerprint, holder)
 );
 CREATE TABLE IF NOT EXISTS narrow_window (account TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS crm_call (bucket TEXT NOT NULL, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS crm_call_by_bucket ON crm_call (bucket, at);
 """
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 
 from leads_pipeline.alerts.causes import KINDS
+from leads_pipeline.countries import country_name
 from leads_pipeline.days import days_between
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.report.countries import country_name
 from leads_pipeline.report.facts import (
     COMPLETE,
     UNASKED,

@@ -1,0 +1,1 @@
+"""Fakes of the CRMs over HTTP, for tests and the demo; written from the contracts, not from the clients."""
