@@ -1,6 +1,7 @@
 """The third stage: the account's unmerged answers join the leads that stand, and the days' files are replaced."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,8 +17,13 @@ from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
 from leads_pipeline.stages.normalize_answers import normalized_file, pending_answers
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.catalog import MergedCounts, StoredAnswer
+from leads_pipeline.storage.day_changes import DayChange, DayChanges
 from leads_pipeline.storage.lead_ids import LeadIds
 from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
+from leads_pipeline.storage.parquet import DayContent
+
+_PARTERS = 2
+"""Days that are looked through at the same time."""
 
 _BATCH_RECORDS = 50_000
 """How many records are merged at once: memory is bounded by this and by the days they touch."""
@@ -99,28 +105,55 @@ def merge_batch(workspace: Workspace, account: str, answers: list[StoredAnswer])
     normalized = [normalized_file(workspace, answer) for answer in answers]
     incoming = pa.concat_tables([one.leads for one in normalized])
     days = LeadIds(files).days_holding(incoming["query_id"]) | set(pc.unique(incoming["lead_date"]).to_pylist())
-    stored = files.read(days)
-    merged = _join(stored, incoming)
-    tables = {day: merged.filter(pc.equal(merged["lead_date"], pa.scalar(day))) for day in sorted(days)}
+    contents = files.contents(days)
+    joined = _join(contents, incoming, days)
     counts = [
         MergedCounts(
             answer.response_id, one.counts.received, one.counts.leads, one.counts.duplicates, one.counts.quarantined
         )
         for answer, one in zip(answers, normalized, strict=True)
     ]
-    replacement.replace(tables, {"merged": [vars(count) for count in counts]})
+    written = replacement.replace(joined.tables, {"merged": [vars(count) for count in counts]})
+    for day, content in contents.items():
+        DayChanges(files).note(day, DayChange(content.sha256, written[day], joined.touched[day]))
     workspace.catalog.mark_merged(counts)
     reach("merge:ledger")
     replacement.clear()
-    return MergedAnswers(tuple(answers), incoming.num_rows, merged.num_rows - stored.num_rows, tuple(sorted(days)))
+    return MergedAnswers(tuple(answers), incoming.num_rows, joined.new, tuple(sorted(days)))
 
 
-def _join(stored: pa.Table, incoming: pa.Table) -> pa.Table:
-    """Return the stored leads, in which only those that came in again are looked at, with the incoming ones."""
-    comes_again = pc.is_in(stored["query_id"], value_set=incoming["query_id"].combine_chunks())
-    known = to_frame(stored.filter(comes_again))
-    merged = to_table(merge_leads(known, to_frame(incoming)), LEADS_ARROW_SCHEMA)
-    return pa.concat_tables([stored.filter(pc.invert(comes_again)), merged])
+@dataclass(frozen=True)
+class _Joined:
+    """The stored leads of some days with the incoming ones."""
+
+    tables: dict[date, pa.Table]
+    touched: dict[date, frozenset[str]]
+    """The ids of each day's leads that the join looked at, before or afterwards."""
+    new: int
+
+
+def _join(contents: Mapping[date, DayContent], incoming: pa.Table, days: Collection[date]) -> _Joined:
+    """Join the incoming leads with the stored ones, of which only those that came in again are looked at."""
+    ids = incoming["query_id"].combine_chunks()
+    nothing = (LEADS_ARROW_SCHEMA.empty_table(),) * 2
+    with ThreadPoolExecutor(_PARTERS) as parters:
+        parts = dict(zip(contents, parters.map(lambda one: _parted(one.leads, ids), contents.values()), strict=True))
+    known = pa.concat_tables([nothing[0], *(again for _, again in parts.values())])
+    merged = to_table(merge_leads(to_frame(known), to_frame(incoming)), LEADS_ARROW_SCHEMA)
+    tables: dict[date, pa.Table] = {}
+    touched: dict[date, frozenset[str]] = {}
+    for day in sorted(days):
+        others, again = parts.get(day, nothing)
+        coming = merged.filter(pc.equal(merged["lead_date"], pa.scalar(day)))
+        tables[day] = pa.concat_tables([others, coming])
+        touched[day] = frozenset([*again["query_id"].to_pylist(), *coming["query_id"].to_pylist()])
+    return _Joined(tables, touched, merged.num_rows - known.num_rows)
+
+
+def _parted(leads: pa.Table, ids: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """Return the leads that have none of the ids, and those that have."""
+    has_one = pc.is_in(leads["query_id"], value_set=ids)
+    return leads.filter(pc.invert(has_one)), leads.filter(has_one)
 
 
 def _days_without_file(

@@ -2,18 +2,25 @@
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import pyarrow as pa
 
 from leads_pipeline.alerts.ledger import Ledger
 from leads_pipeline.days import day_of, days_between, utc_now
+from leads_pipeline.delivery.delivery_log import DeliveryLog
+from leads_pipeline.delivery.outbox import Outbox
 from leads_pipeline.indiamart.call_log import CallLog
 from leads_pipeline.leads.schema import arrow_schema
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
-from leads_pipeline.storage.store import COVERAGE_INPUT_SCHEMA
-from leads_pipeline.storage.tables import ALERT_COLUMNS, CALL_COLUMNS
+from leads_pipeline.storage.store import COVERAGE_INPUT_SCHEMA, Sources
+from leads_pipeline.storage.tables import ALERT_COLUMNS, CALL_COLUMNS, DELIVERIES, DELIVERY_ATTEMPTS
 
+_SAME_IN_DELIVERIES = (
+    *("account", "destination", "query_id", "lead_date", "query_time", "first_seen_at", "remote_id", "attempts"),
+    *("last_error", "first_delivered_at", "delivered_at", "last_attempt_at", "next_try_at", "activity", "activity_id"),
+)
 _CALLS_SCHEMA = arrow_schema(CALL_COLUMNS)
 
 
@@ -25,9 +32,13 @@ def publish_tables(workspace: Workspace, log: Callable[[str], None], *, rebuild:
     settings = workspace.settings
     result = refresh_and_publish(
         settings.data_dir,
-        calls_after=lambda call_id: calls_table(workspace.call_log, call_id),
-        coverage=lambda: coverage_table(workspace),
-        alerts=lambda: alerts_table(Ledger(settings.state_dir)),
+        Sources(
+            calls_after=lambda call_id: calls_table(workspace.call_log, call_id),
+            coverage=lambda: coverage_table(workspace),
+            alerts=lambda: alerts_table(Ledger(settings.state_dir)),
+            deliveries_after=lambda change: deliveries_table(settings.state_dir, change),
+            delivery_attempts_after=lambda attempt_id: attempts_table(settings.state_dir, attempt_id),
+        ),
         group=settings.published_group,
         rebuild=rebuild,
     )
@@ -72,6 +83,49 @@ def alerts_table(ledger: Ledger) -> pa.Table:
         for record in ledger.records()
     ]
     return pa.Table.from_pylist(rows, schema=arrow_schema(ALERT_COLUMNS))
+
+
+def deliveries_table(state_dir: Path, change: int) -> pa.Table:
+    """Return the deliveries that changed after that change, in the columns of deliveries."""
+    outbox = Outbox(state_dir)
+    rows = [
+        {
+            **{name: getattr(row, name) for name in _SAME_IN_DELIVERIES},
+            "state": row.state.value,
+            "payload_hash": row.sent_hash,
+            "delivered_after_seconds": (row.first_delivered_at - row.first_seen_at).total_seconds()
+            if row.first_delivered_at
+            else None,
+            "change_number": row.change,
+        }
+        for row in (outbox.changes_after(change) if outbox.exists else ())
+    ]
+    return pa.Table.from_pylist(rows, schema=DELIVERIES.schema)
+
+
+def attempts_table(state_dir: Path, attempt_id: int) -> pa.Table:
+    """Return the calls to CRMs with a higher id, in the columns of delivery_attempts."""
+    log = DeliveryLog(state_dir)
+    rows = [
+        {
+            "attempt_id": attempt.attempt_id,
+            "account": attempt.account,
+            "destination": attempt.destination,
+            "method": attempt.call.method,
+            "sent_at": attempt.call.sent_at,
+            "latency_seconds": attempt.call.seconds,
+            "leads": attempt.call.rows,
+            "http_status": attempt.call.http_status,
+            "outcome": attempt.call.outcome.value,
+            "reason": attempt.call.reason,
+            "created": attempt.call.created,
+            "updated": attempt.call.updated,
+            "failed": attempt.call.failed,
+            "run_id": attempt.run_id,
+        }
+        for attempt in (log.calls_after(attempt_id) if log.exists else ())
+    ]
+    return pa.Table.from_pylist(rows, schema=DELIVERY_ATTEMPTS.schema)
 
 
 def coverage_table(workspace: Workspace) -> pa.Table:

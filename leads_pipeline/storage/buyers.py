@@ -86,13 +86,16 @@ class BuyerUpkeep:
         held = pa.concat_tables([LEADS.schema.empty_table(), *self._held])
         held = held.append_column("place", pa.array(range(-held.num_rows, 0), pa.int64()))
         self.connection.register("gone", gone)
-        if held.num_rows and not self._are_open:
+        is_met = bool(held.num_rows) and not self._are_open
+        if is_met:
             self.connection.register("held", held)
             left = GrowingBuyers(self.connection).add(account, held.num_rows)
             held = held.filter(pc.is_in(held["place"], value_set=left))
         if self._are_open or gone.num_rows or held.num_rows:
             self.connection.register("held", held)
-            self._settle(account)
+            self._settle(account, is_met=is_met)
+        elif is_met:
+            self._run(sql.DROP_MET)
         self.connection.unregister("gone")
         self.connection.unregister("held")
         self._left, self._gone, self._held, self._are_open = {}, [], [], False
@@ -106,9 +109,11 @@ class BuyerUpkeep:
         self._held.append(rows.select(LEADS.schema.names).cast(LEADS.schema))
         return rows.slice(0, 0)
 
-    def _settle(self, account: str) -> None:
+    def _settle(self, account: str, *, is_met: bool) -> None:
         self._run(sql.MAKE_FRESH, account)
-        self._run(sql.MAKE_TOUCHED, account)
+        if not is_met:
+            self._run(sql.MAKE_MET, account)
+        self._run(sql.MAKE_TOUCHED)
         self._run(sql.MAKE_RECALLED, account)
         self._run(sql.MAKE_SCOPE)
         self._run(sql.MAKE_LEAD_KEY)
@@ -122,8 +127,10 @@ class BuyerUpkeep:
         self._run(sql.ADD_BUYERS, account)
         self._run(sql.SET_BUYERS)
         self._run(sql.ADD_HELD)
-        self._run(sql.MAKE_STANDING, account)
-        self._run(sql.CLEAR_IDENTIFIERS)
+        self._run(sql.MAKE_STANDING)
+        self._run(sql.MAKE_OUTDATED)
+        if self.connection.sql(sql.ANY_OUTDATED).fetchall():
+            self._run(sql.CLEAR_IDENTIFIERS, account)
         self._run(sql.ADD_IDENTIFIERS, account)
         self._run(sql.DROP_TEMPORARY)
 

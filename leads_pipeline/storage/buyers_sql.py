@@ -4,7 +4,8 @@ Temporary tables of one settling: `fresh` (leads whose buyer is open), `touched`
 (their leads), `scope` (all these leads, numbered from 0 in the order in which they were first seen: `lead`; `enquiry`
 is their order of query_time), `lead_key` and `first_lead` (which of them has which identifier), `settled` (what each
 of them shall say), `asked` (what those with a buyer hold), `said` (names and identifiers in that, each once),
-`standing` (identifiers as noted). The caller registers `gone` (leads as they stood before they changed or went),
+`met` (buyers of identifiers of fresh leads), `standing` (identifiers as noted), `outdated` (which of them no longer
+hold). The caller registers `gone` (leads as they stood before they changed or went),
 `held` (leads that are still to be inserted) and `joined`. `place` is a lead's rowid; below zero in `held`.
 """
 
@@ -45,13 +46,17 @@ _OPEN_LEADS = f"(SELECT rowid AS place, * FROM leads WHERE account = ? AND buyer
 MAKE_FRESH = f"""
 CREATE TEMP TABLE fresh AS SELECT {_SCOPED} FROM {_OPEN_LEADS} UNION ALL SELECT {_SCOPED} FROM held
 """  # noqa: S608 - constants, as in all that follows
+MAKE_MET = f"""
+CREATE TEMP TABLE met AS
+SELECT key, buyer_id FROM pipeline.buyer_identifiers WHERE account = ? AND key IN (SELECT {EACH_KEY} FROM fresh)
+"""  # noqa: S608
+"""Needed unless growing_buyers.py has made it, for more leads than are fresh now."""
 MAKE_TOUCHED = f"""
 CREATE TEMP TABLE touched AS
 SELECT DISTINCT buyer_id FROM (
   SELECT buyer_id::UUID AS buyer_id FROM gone WHERE buyer_id IS NOT NULL
   UNION ALL
-  SELECT buyer_id FROM pipeline.buyer_identifiers
-  WHERE account = ? AND key IN (SELECT {EACH_KEY} FROM fresh)
+  SELECT buyer_id FROM met WHERE key IN (SELECT {EACH_KEY} FROM fresh)
 )
 """  # noqa: S608
 MAKE_RECALLED = f"""
@@ -155,7 +160,8 @@ JOIN (
 ) AS said USING (buyer)
 """
 """What the leads in `asked` and `said` tell of each buyer, in the columns of buyers without the account."""
-ADD_BUYERS = f"INSERT INTO buyers BY NAME SELECT ? AS account, * FROM ({TOLD})"  # noqa: S608
+ADD_BUYERS = f"INSERT INTO buyers BY NAME SELECT ? AS account, * FROM ({TOLD}) ORDER BY last_query_time"  # noqa: S608
+"""Who asked last comes last, here as when buyers grow: people ask again soon, so few blocks hold whom a pull meets."""
 SET_BUYERS = """
 UPDATE leads SET buyer_id = settled.buyer_id, is_repeat = settled.is_repeat FROM settled
 WHERE leads.rowid = settled.place
@@ -170,25 +176,35 @@ FROM held JOIN settled USING (place) ORDER BY place
 
 MAKE_STANDING = f"""
 CREATE TEMP TABLE standing AS
-SELECT rowid AS place, key, buyer_id FROM pipeline.buyer_identifiers
-WHERE account = ? AND key IN (
-  SELECT key FROM first_lead UNION ALL SELECT {EACH_KEY} FROM (SELECT {KEYS} FROM gone)
-)
+SELECT key, buyer_id FROM met WHERE key IN (SELECT {EACH_KEY} FROM fresh)
+UNION SELECT key, buyer_id FROM (
+  SELECT buyer_id, {EACH_KEY} FROM (
+    SELECT buyer_id::UUID AS buyer_id, {KEYS} FROM recalled
+    UNION ALL SELECT buyer_id::UUID AS buyer_id, {KEYS} FROM gone WHERE buyer_id IS NOT NULL
+  )
+) WHERE key IS NOT NULL
 """  # noqa: S608
-_SETTLED_KEYS = "SELECT key, buyer_id FROM first_lead JOIN settled USING (lead)"
-CLEAR_IDENTIFIERS = f"""
+"""What is noted of these identifiers follows from the leads that had them: to look it up would read all notes."""
+_SETTLED_KEYS = "SELECT key, buyer_id, lead FROM first_lead JOIN settled USING (lead)"
+MAKE_OUTDATED = f"""
+CREATE TEMP TABLE outdated AS SELECT key FROM standing ANTI JOIN ({_SETTLED_KEYS}) USING (key, buyer_id)
+"""  # noqa: S608
+ANY_OUTDATED = "SELECT 1 FROM outdated LIMIT 1"
+CLEAR_IDENTIFIERS = """
 DELETE FROM pipeline.buyer_identifiers WHERE rowid IN (
-  SELECT place FROM standing ANTI JOIN ({_SETTLED_KEYS}) USING (key, buyer_id)
+  SELECT rowid FROM pipeline.buyer_identifiers WHERE account = ? AND key IN (SELECT key FROM outdated)
 )
-"""  # noqa: S608
+"""
 ADD_IDENTIFIERS = f"""
 INSERT INTO pipeline.buyer_identifiers BY NAME
-SELECT ? AS account, key, buyer_id FROM ({_SETTLED_KEYS}) ANTI JOIN standing USING (key, buyer_id)
+SELECT ? AS account, key, buyer_id FROM ({_SETTLED_KEYS}) ANTI JOIN standing USING (key, buyer_id) ORDER BY lead
 """  # noqa: S608
 
+DROP_MET = "DROP TABLE met"
 DROP_TEMPORARY = """
 DROP TABLE fresh; DROP TABLE touched; DROP TABLE recalled; DROP TABLE scope; DROP TABLE lead_key;
-DROP TABLE first_lead; DROP TABLE settled; DROP TABLE asked; DROP TABLE said; DROP TABLE standing
+DROP TABLE first_lead; DROP TABLE settled; DROP TABLE asked; DROP TABLE said; DROP TABLE standing;
+DROP TABLE outdated; DROP TABLE met
 """
 
 BUYER_RULES = (duckdb.__version__, KEYS, MAKE_SETTLED, MAKE_ASKED, MAKE_SAID, ADD_BUYERS)

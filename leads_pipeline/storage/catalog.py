@@ -6,7 +6,7 @@ is lost it is rebuilt from the sidecars; then every answer counts as unmerged, a
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,6 +25,12 @@ _SPEAKING = (Outcome.LEADS, Outcome.NO_LEADS, Outcome.TRUNCATED, Outcome.NOT_YET
 
 _OF_A_CALL = f"instr(response_id, '{IMPORT_MARK}') = 0"
 """Imports prove nothing, and may span years: what a call's window can reach is found without them."""
+
+_ABOUT_DAYS = (
+    f"account = ? AND {_OF_A_CALL} AND outcome IN ({', '.join('?' for _ in _SPEAKING)}) "
+    "AND window_start < ? AND window_start > ? AND window_end > ?"
+)
+_OLDEST_FIRST = "ORDER BY fetched_at, response_id"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS announced (response_id TEXT PRIMARY KEY, announced_at REAL NOT NULL);
@@ -72,6 +78,23 @@ class MergedCounts:
     quarantined: int
 
 
+class AnswerTimes(NamedTuple):
+    """What one answer says of days, without what it takes to make a StoredAnswer of each of very many.
+
+    Times are in seconds since 1970.
+    """
+
+    response_id: str
+    source_api: str
+    start: float
+    end: float
+    proven_until: float
+    fetched_at: float
+    outcome: str
+    merged: int
+    """As of a stored answer; 0 or 1."""
+
+
 class ProvenSpan(NamedTuple):
     """A time, in seconds since 1970, whose days one answer proves; empty if it ends before it starts."""
 
@@ -115,19 +138,19 @@ class Catalog:
     def about(self, account: str, days: Iterable[date]) -> list[StoredAnswer]:
         """Return the answers that say something of any of the days, oldest first; refusals and imports don't."""
         wanted = sorted(set(days))
+        return self._answers(_ABOUT_DAYS, _about_days(account, wanted)) if wanted else []
+
+    def times_about(self, account: str, days: Iterable[date]) -> list[AnswerTimes]:
+        """Return the times of the answers that `about` returns, in the same order."""
+        wanted = sorted(set(days))
         if not wanted:
             return []
-        return self._answers(
-            f"account = ? AND {_OF_A_CALL} AND outcome IN ({', '.join('?' for _ in _SPEAKING)}) "
-            "AND window_start < ? AND window_start > ? AND window_end > ?",
-            (
-                account,
-                *_SPEAKING,
-                day_end(wanted[-1]).timestamp(),
-                (day_start(wanted[0]) - MAX_WINDOW - ONE_DAY).timestamp(),
-                day_start(wanted[0]).timestamp(),
-            ),
+        query = (
+            "SELECT response_id, source_api, window_start, window_end, proven_until, fetched_at, outcome, "  # noqa: S608 - constants
+            f"merged_at IS NOT NULL OR NOT has_records FROM response WHERE {_ABOUT_DAYS} {_OLDEST_FIRST}"
         )
+        with self._open() as connection:
+            return [AnswerTimes(*row) for row in connection.execute(query, _about_days(account, wanted))]
 
     def proven_spans(self, account: str) -> list[ProvenSpan]:
         """Return, for each moment that windows of the account start at, the longest span that one answer proves.
@@ -238,7 +261,7 @@ class Catalog:
     def _answers(self, condition: str, parameters: tuple[object, ...]) -> list[StoredAnswer]:
         with self._open() as connection:
             rows = connection.execute(
-                f"SELECT * FROM response WHERE {condition} ORDER BY fetched_at, response_id",  # noqa: S608 - constants
+                f"SELECT * FROM response WHERE {condition} {_OLDEST_FIRST}",  # noqa: S608 - constants
                 parameters,
             ).fetchall()
         return [_to_answer(row) for row in rows]
@@ -254,6 +277,17 @@ class Catalog:
                 _insert(connection, response)
             else:
                 _announce(connection, response_id)
+
+
+def _about_days(account: str, wanted: Sequence[date]) -> tuple[object, ...]:
+    """Return the parameters of _ABOUT_DAYS for days that are sorted."""
+    return (
+        account,
+        *_SPEAKING,
+        day_end(wanted[-1]).timestamp(),
+        (day_start(wanted[0]) - MAX_WINDOW - ONE_DAY).timestamp(),
+        day_start(wanted[0]).timestamp(),
+    )
 
 
 def _announce(connection: sqlite3.Connection, response_id: str) -> None:

@@ -5,11 +5,20 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from operator import attrgetter
 
-from leads_pipeline.days import day_end, day_start
+from leads_pipeline.days import ONE_DAY, day_start
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import first_day_in_reach
-from leads_pipeline.storage.catalog import StoredAnswer
+from leads_pipeline.sqlite_files import from_epoch
+from leads_pipeline.storage.catalog import AnswerTimes, StoredAnswer
+from leads_pipeline.storage.raw import is_import
+
+_SECONDS_PER_DAY = ONE_DAY.total_seconds()
+_IST_AHEAD = 5.5 * 60 * 60
+_MICROSECOND = 1e-6  # what moments are exact to
+_COVERING = frozenset(outcome.value for outcome in Outcome if outcome.rule.covers)
+_WINDOW, _FETCHED = attrgetter("start", "end"), attrgetter("fetched_at")
 
 
 class DayState(StrEnum):
@@ -41,73 +50,94 @@ class DayCoverage:
 
 
 def coverage_of(
-    days: Iterable[date], answers: Sequence[StoredAnswer], days_in_tables: Collection[date], now: datetime
+    days: Iterable[date], answers: Iterable[AnswerTimes], days_in_tables: Collection[date], now: datetime
 ) -> list[DayCoverage]:
     """Return the coverage of each day, in order; `days_in_tables` are those that have a Parquet file.
 
     Imports are passed over: what they hold may be any part of a day.
     """
     earliest = first_day_in_reach(now)
-    touching: defaultdict[date, list[StoredAnswer]] = defaultdict(list)
-    for answer in answers:  # by day once: a year of polling is thousands of answers
-        if answer.is_import:
+    touching: defaultdict[int, list[AnswerTimes]] = defaultdict(list)
+    for answer in answers:  # by day once: a year of polling is tens of thousands of answers
+        if is_import(answer.response_id):
             continue
-        for day in answer.window.days:
-            touching[day].append(answer)
-    return [_coverage(day, touching[day], day in days_in_tables, day < earliest) for day in sorted(set(days))]
+        for number in range(_day_number(answer.start), _day_number(answer.end - _MICROSECOND) + 1):
+            touching[number].append(answer)
+    return [
+        _coverage(day, touching[_day_number(day_start(day).timestamp())], day in days_in_tables, day < earliest)
+        for day in sorted(set(days))
+    ]
 
 
-def _coverage(day: date, touching: Sequence[StoredAnswer], in_tables: bool, too_old: bool) -> DayCoverage:
-    full = [answer for answer in touching if answer.outcome.rule.covers]
-    proofs = [answer for answer in full if _proves(day, answer)]
-    fetched = _asked_until(day, proofs) == day_end(day)
+def times_of(answer: StoredAnswer) -> AnswerTimes:
+    """Return what the answer says of days."""
+    moments = (answer.window.start, answer.window.end, answer.proven_until, answer.fetched_at)
+    times = (moment.timestamp() for moment in moments)
+    return AnswerTimes(answer.response_id, answer.source_api, *times, answer.outcome.value, int(answer.merged))
+
+
+def _day_number(moment: float) -> int:
+    """Return the number of the day in India; its clocks have been 5:30 ahead since 1945."""
+    return int((moment + _IST_AHEAD) // _SECONDS_PER_DAY)
+
+
+def _coverage(day: date, touching: Sequence[AnswerTimes], in_tables: bool, too_old: bool) -> DayCoverage:
+    start = day_start(day).timestamp()
+    end = start + _SECONDS_PER_DAY
+    full = [answer for answer in touching if answer.outcome in _COVERING]
+    proofs = [answer for answer in full if answer.proven_until >= end]
+    fetched = _asked_until(start, proofs) == end
     merged = fetched and in_tables and all(answer.merged for answer in proofs)
+    asked_until = _asked_until(start, full)
     return DayCoverage(
         day=day,
         state=_state(touching, fetched, merged, too_old),
         fetched=fetched,
         merged=merged,
-        fetched_until=_asked_until(day, full),
-        proofs=tuple(answer.response_id for answer in proofs),
-        first_complete_at=_first_complete_at(day, proofs) if fetched else None,
+        fetched_until=None if asked_until is None else from_epoch(asked_until),
+        proofs=tuple([answer.response_id for answer in proofs]),
+        first_complete_at=_first_complete_at(day, start, proofs) if fetched else None,
     )
 
 
 def proven_from_start(day: date, answers: Iterable[StoredAnswer]) -> datetime | None:
     """Return up to when answers prove the day without a gap from its start, or None if not at all."""
-    return _asked_until(day, [answer for answer in answers if _proves(day, answer)])
+    start = day_start(day).timestamp()
+    times = [times_of(answer) for answer in answers if answer.outcome.rule.covers]
+    proven = [answer for answer in times if answer.proven_until >= start + _SECONDS_PER_DAY]
+    asked_until = _asked_until(start, proven)
+    return None if asked_until is None else from_epoch(asked_until)
 
 
-def _proves(day: date, answer: StoredAnswer) -> bool:
-    return answer.outcome.rule.covers and answer.proven_until >= day_end(day)
-
-
-def _asked_until(day: date, answers: Sequence[StoredAnswer]) -> datetime | None:
-    """Return up to when the answers' windows cover the day without a gap from its start, or None."""
-    reached = day_start(day)
-    for answer in sorted(answers, key=lambda answer: answer.window):
-        if answer.window.start > reached:
+def _asked_until(start: float, answers: Sequence[AnswerTimes]) -> float | None:
+    """Return up to when the windows cover the day that starts then without a gap from its start, or None."""
+    end = start + _SECONDS_PER_DAY
+    if any(answer.start <= start and answer.end >= end <= answer.fetched_at for answer in answers):
+        return end
+    reached = start
+    for answer in sorted(answers, key=_WINDOW):
+        if answer.start > reached:
             break
-        reached = max(reached, min(answer.window.end, answer.fetched_at, day_end(day)))
-    return reached if reached > day_start(day) else None
+        reached = max(reached, min(answer.end, answer.fetched_at, end))
+    return reached if reached > start else None
 
 
-def _first_complete_at(day: date, proofs: Sequence[StoredAnswer]) -> datetime:
+def _first_complete_at(day: date, start: float, proofs: Sequence[AnswerTimes]) -> datetime:
     """Return when the answers, taken in the order in which they came, first proved all of the day."""
-    oldest_first = sorted(proofs, key=lambda answer: answer.fetched_at)
+    oldest_first = sorted(proofs, key=_FETCHED)
     for known, answer in enumerate(oldest_first, 1):
-        if _asked_until(day, oldest_first[:known]) == day_end(day):
-            return answer.fetched_at
+        if _asked_until(start, oldest_first[:known]) == start + _SECONDS_PER_DAY:
+            return from_epoch(answer.fetched_at)
     raise ValueError(f"{len(proofs)} answers do not prove {day}")
 
 
-def _state(touching: Sequence[StoredAnswer], fetched: bool, merged: bool, too_old: bool) -> DayState:
+def _state(touching: Sequence[AnswerTimes], fetched: bool, merged: bool, too_old: bool) -> DayState:
     if merged:
         return DayState.COMPLETE
     if fetched:
         return DayState.PARTIAL
     if too_old:
         return DayState.OUT_OF_REACH
-    if touching and touching[-1].outcome is Outcome.NOT_YET_AVAILABLE:
+    if touching and touching[-1].outcome == Outcome.NOT_YET_AVAILABLE:
         return DayState.NOT_YET_AVAILABLE
     return DayState.PARTIAL if touching else DayState.MISSING

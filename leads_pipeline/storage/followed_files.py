@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -48,7 +49,7 @@ class FileContent:
     data: bytes
     stamp: FileStamp
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Return the hash of the bytes in hex."""
         return hashlib.sha256(self.data).hexdigest()

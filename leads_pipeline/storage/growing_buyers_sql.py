@@ -1,8 +1,8 @@
 """The SQL by which new leads are added to buyers, values bound. growing_buyers.py says when.
 
 Temporary tables: `arrived` (the leads that are held), `arrived_key` (their identifiers), `met` (which of those belong
-to a buyer), `met_buyer` (the rows of these buyers, numbered from 0), and for the leads that are added `settled`,
-`asked` and `said` as in buyers_sql.py, and `grown` (the new rows of their buyers).
+to a buyer; it is left to buyers_sql.py), `met_buyer` (the rows of these buyers, numbered from 0), and for the leads
+that are added `settled`, `asked` and `said` as in buyers_sql.py, and `grown` (the new rows of their buyers).
 """
 
 from leads_pipeline.storage.buyers_sql import ASKED, EACH_KEY, KEYS, TELLS, TOLD
@@ -13,8 +13,11 @@ CREATE TEMP TABLE arrived_key AS SELECT * FROM (SELECT place, {EACH_KEY} FROM ar
 """  # noqa: S608
 MAKE_MET = """
 CREATE TEMP TABLE met AS
-SELECT key, buyer_id FROM pipeline.buyer_identifiers WHERE account = ? AND key IN (SELECT key FROM arrived_key)
+SELECT key, buyer_id FROM pipeline.buyer_identifiers WHERE rowid IN (
+  SELECT rowid FROM pipeline.buyer_identifiers WHERE account = ? AND key IN (SELECT key FROM arrived_key)
+)
 """
+"""By rowid, here as below, so that of all rows only the keys are read."""
 MAKE_MET_BUYER = """
 CREATE TEMP TABLE met_buyer AS
 SELECT
@@ -88,4 +91,4 @@ WHERE key NOT IN (SELECT key FROM met)
 """
 
 DROP_SETTLED = "DROP TABLE settled; DROP TABLE asked; DROP TABLE said; DROP TABLE grown"
-DROP_TEMPORARY = "DROP TABLE arrived; DROP TABLE arrived_key; DROP TABLE met; DROP TABLE met_buyer"
+DROP_TEMPORARY = "DROP TABLE arrived; DROP TABLE arrived_key; DROP TABLE met_buyer"

@@ -7,6 +7,7 @@ written with a merge, and whatever is lost here costs time only.
 
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,9 @@ from leads_pipeline.storage.parquet import LeadFiles
 _STAMP = struct.Struct("<4sqqq")
 _FORM = b"ids1"
 _SUFFIX = ".ids"
+
+_SEARCHERS = 2
+"""Days that are looked through at the same time."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -59,11 +63,15 @@ class LeadIds:
         make_private_folder(self.folder)
         for gone in {path.name for path in self.folder.glob(f"*{_SUFFIX}")} - {f"{day}{_SUFFIX}" for day in days}:
             (self.folder / gone).unlink(missing_ok=True)
-        for day in days:
-            stamp = stamp_of(self.files.path(day))
-            if stamp is not None:
-                known = self._read(day, stamp)
-                yield day, _count_in(self._written(day, stamp) if known is None else known, wanted)
+        with ThreadPoolExecutor(_SEARCHERS) as searchers:
+            yield from zip(days, searchers.map(lambda day: self._rows_of_day(day, wanted), days), strict=True)
+
+    def _rows_of_day(self, day: date, wanted: Hashes) -> int:
+        stamp = stamp_of(self.files.path(day))
+        if stamp is None:
+            return 0
+        known = self._read(day, stamp)
+        return _count_in(self._written(day, stamp) if known is None else known, wanted)
 
     def _read(self, day: date, stamp: FileStamp) -> Hashes | None:
         try:

@@ -38,12 +38,26 @@ class LeadRows:
 
     def replace_day(self, account: str, day: date, leads: pa.Table) -> None:
         """Make the day's rows those leads (LEADS_ARROW_SCHEMA); the buyers are left to be settled."""
+        self._note(account, day)
+        self._replace(day, leads, sql.WHOLE_DAY, sql.DROP_LEAD_VERSIONS)
+
+    def replace_some(self, account: str, day: date, query_ids: pa.Array, leads: pa.Table) -> None:
+        """Make the day's rows with one of these ids those leads; all other rows of the day are those of its file."""
+        self._note(account, day)
+        insert(self.connection, sql.MAKE_TOUCHED_ID, pa.table({"query_id": query_ids}))
+        self.connection.execute(sql.MAKE_LOOKED_AT).fetchall()
+        self._replace(day, leads, sql.LOOKED_AT, sql.DROP_SOME_LEAD_VERSIONS)
+        self.connection.execute(sql.DROP_LOOKED_AT).fetchall()
+
+    def _note(self, account: str, day: date) -> None:
         self.connection.execute(sql.NOTE_ACCOUNT, [account]).fetchall()
         self.connection.execute(sql.NOTE_DAY, [day]).fetchall()
-        insert(self.connection, sql.MAKE_STAYING, leads)
+
+    def _replace(self, day: date, leads: pa.Table, compared: str, drop_versions: str) -> None:
+        insert(self.connection, sql.make_staying(compared), leads)
         staying = self.connection.sql(sql.STAYING_IDS).to_arrow_table()["query_id"].combine_chunks()
-        self.buyers.day_leaves(day, sql.LEAVING)
-        for statement in (sql.DROP_LEADS, sql.DROP_LEAD_VERSIONS, sql.DROP_STAYING):
+        self.buyers.day_leaves(day, sql.leaving(compared))
+        for statement in (sql.drop_leads(compared), drop_versions, sql.DROP_STAYING):
             self.connection.execute(statement).fetchall()
         insert(
             self.connection,

@@ -12,19 +12,44 @@ NOTE_ACCOUNT = "SET VARIABLE account_of_day = ?"
 NOTE_DAY = "SET VARIABLE day = ?"
 _OF_DAY = "account = getvariable('account_of_day') AND lead_date = getvariable('day')"
 
-MAKE_STAYING = f"""
+MAKE_TOUCHED_ID = "CREATE TEMP TABLE touched_id AS SELECT query_id FROM incoming"
+"""The ids of those leads of the day that are looked at, when it is not all of them."""
+MAKE_LOOKED_AT = f"""
+CREATE TEMP TABLE looked_at AS
+SELECT rowid AS place FROM leads WHERE {_OF_DAY} AND query_id IN (SELECT query_id FROM touched_id)
+"""  # noqa: S608 - constants, as in all that follows
+DROP_LOOKED_AT = "DROP TABLE touched_id; DROP TABLE looked_at"
+
+WHOLE_DAY = _OF_DAY
+LOOKED_AT = "rowid IN (SELECT place FROM looked_at)"
+"""Either tells the rows of the day that are compared with those of its file."""
+
+
+def make_staying(compared: str) -> str:
+    """Return the SQL that finds the rows that the file has as they stand."""
+    return f"""
 CREATE TEMP TABLE staying AS
 SELECT place, query_id
-FROM (SELECT rowid AS place, {_DIGESTED} FROM leads WHERE {_OF_DAY})
+FROM (SELECT rowid AS place, {_DIGESTED} FROM leads WHERE {compared})
 JOIN (SELECT {_DIGESTED} FROM incoming) USING (query_id, digest)
-"""  # noqa: S608 - constants, as in all that follows
-"""The rows of the day that its file has as they stand."""
+"""  # noqa: S608
+
+
 STAYING_IDS = "SELECT query_id FROM staying"
 DROP_STAYING = "DROP TABLE staying"
-LEAVING = f"{_OF_DAY} AND rowid NOT IN (SELECT place FROM staying)"  # noqa: S608
-"""Tells the rows that are about to be deleted."""
+
+
+def leaving(compared: str) -> str:
+    """Return the condition that tells the rows that are about to be deleted."""
+    return f"{compared} AND rowid NOT IN (SELECT place FROM staying)"  # noqa: S608
+
 
 ADD_LEADS = "INSERT INTO leads BY NAME SELECT * EXCLUDE (versions) FROM incoming"
-DROP_LEADS = f"DELETE FROM leads WHERE {LEAVING}"  # noqa: S608
 ADD_LEAD_VERSIONS = "INSERT INTO lead_versions BY NAME SELECT * FROM incoming ORDER BY account, query_id, version"
 DROP_LEAD_VERSIONS = f"DELETE FROM lead_versions WHERE {_OF_DAY}"  # noqa: S608
+DROP_SOME_LEAD_VERSIONS = f"{DROP_LEAD_VERSIONS} AND query_id IN (SELECT query_id FROM touched_id)"  # noqa: S608
+
+
+def drop_leads(compared: str) -> str:
+    """Return the SQL that deletes the rows that the file does not have as they stand."""
+    return f"DELETE FROM leads WHERE {leaving(compared)}"  # noqa: S608

@@ -70,11 +70,12 @@ class DayReplacement:
         """Return the path of the account's journal."""
         return self.files.data_dir / "state" / f"merge-{safe_name(self.files.account)}.journal.json"
 
-    def replace(self, tables: Mapping[date, pa.Table], payload: Mapping[str, object]) -> None:
+    def replace(self, tables: Mapping[date, pa.Table], payload: Mapping[str, object]) -> dict[date, str]:
         """Replace the files of these days by the tables (leads' schema, also without rows), as one step.
 
-        The payload (anything that JSON holds) is what the caller needs to commit its ledger; `redo` gives it back
-        should the process die before that. StorageError when an earlier replacement awaits `redo` or `clear`.
+        Returns the SHA-256 of each day's new file, in hex. The payload (anything that JSON holds) is what the caller
+        needs to commit its ledger; `redo` gives it back should the process die before that. StorageError when an
+        earlier replacement awaits `redo` or `clear`.
         """
         if self.redo() is not None:
             raise StorageError(f"an earlier merge of {self.files.account} is not in its ledger yet")
@@ -82,12 +83,12 @@ class DayReplacement:
         self._write(_Journal("staging", days, {}))
         reach("merge:staging")
         with ThreadPoolExecutor(_WRITERS) as writers:
-            for _ in writers.map(lambda day: self.files.stage(day, tables[day]), days):
-                pass
+            sha256s = list(writers.map(lambda day: self.files.stage(day, tables[day]), days))
         reach("merge:staged")
         self._write(_Journal("committing", days, dict(payload)))
         reach("merge:journal")
         self._rename(days)
+        return dict(zip(days, sha256s, strict=True))
 
     def redo(self) -> dict[str, object] | None:
         """Finish or undo what a killed process left; return the payload whose ledger must still be committed.

@@ -9,12 +9,11 @@ import grp
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from leads_pipeline.kill_points import reach
@@ -49,9 +48,7 @@ class PublishResult:
 
 def refresh_and_publish(
     data_dir: Path,
-    calls_after: Callable[[int], pa.Table],
-    coverage: Callable[[], pa.Table],
-    alerts: Callable[[], pa.Table],
+    sources: Sources,
     *,
     group: str | None = None,
     rebuild: bool = False,
@@ -59,8 +56,6 @@ def refresh_and_publish(
 ) -> PublishResult:
     """Bring the store up to date and publish it, unless nothing changed and the link is good.
 
-    `calls_after(call_id)` returns the later rows of the call log (columns of api_calls), `coverage()` all of
-    coverage as it is now (columns of coverage; leads are counted here), `alerts()` all alerts (columns of alerts).
     `group` is the analysts' Unix group, which then reads the published database and nothing else. With `rebuild` the
     store is made from nothing, which also drops calls that the call log has forgotten. Takes each account's merge
     lock: never call it while holding one.
@@ -74,7 +69,7 @@ def refresh_and_publish(
         versions.check_link()
         live = versions.live()
         following = versions.highest() + 1
-        state = refresh(data_dir, Sources(calls_after, coverage, alerts), live, following, rebuild=rebuild)
+        state = refresh(data_dir, sources, live, following, rebuild=rebuild)
         if state.needs_publishing:
             versions.publish(mirror, following, group_id)
         versions.open_to(group_id)

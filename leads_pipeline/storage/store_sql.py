@@ -3,6 +3,7 @@
 ATTACH = "ATTACH ? AS store (STORAGE_VERSION 'v1.0.0')"
 """Clients of all 1.x versions read that storage version; analysts' tools lag behind."""
 
+MEMORY_BYTES = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
 SCHEMA_DIGEST = "SELECT schema_sha256 FROM publication"
 BLOCKS = "SELECT total_blocks, used_blocks FROM pragma_database_size() WHERE database_name = 'store'"
 
@@ -60,6 +61,14 @@ SELECT count(*) FROM (
 """
 CLEAR_ALERTS = "DELETE FROM alerts"
 ADD_ALERTS = "INSERT INTO alerts BY NAME SELECT * FROM incoming ORDER BY alert_id"
+
+NEWEST_DELIVERY_CHANGE = "SELECT coalesce(max(change_number), 0) FROM deliveries"
+DROP_CHANGED_DELIVERIES = """
+DELETE FROM deliveries WHERE (account, destination, query_id) IN (SELECT (account, destination, query_id) FROM incoming)
+"""
+ADD_DELIVERIES = "INSERT INTO deliveries BY NAME SELECT * FROM incoming ORDER BY change_number"
+NEWEST_DELIVERY_ATTEMPT = "SELECT coalesce(max(attempt_id), 0) FROM delivery_attempts"
+ADD_DELIVERY_ATTEMPTS = "INSERT INTO delivery_attempts BY NAME SELECT * FROM incoming ORDER BY attempt_id"
 
 PUBLISHED_VERSION = "SELECT version FROM publication"
 CLEAR_PUBLICATION = "DELETE FROM publication"

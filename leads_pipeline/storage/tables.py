@@ -97,6 +97,55 @@ ALERT_COLUMNS: tuple[Column, ...] = (
     Column("run_id", TEXT, "Newest Dagster run that met it; NULL if none did"),
 )
 
+DELIVERY_COLUMNS: tuple[Column, ...] = (
+    Column("account", TEXT, "Seller account", nullable=False),
+    Column("destination", TEXT, "The CRM account that the lead goes to, as the accounts file calls it", nullable=False),
+    Column("query_id", TEXT, "The lead", nullable=False),
+    Column("lead_date", pa.date32(), "The day in India on which the buyer asked", nullable=False),
+    Column("query_time", INSTANT, "When the buyer asked", nullable=False),
+    Column("first_seen_at", INSTANT, "When the program first saw the lead", nullable=False),
+    Column(
+        "state",
+        TEXT,
+        "created, updated, unchanged, kept or superseded (the CRM has what it should have); failed or unsure (to be "
+        "tried again); held (can't be sent as it is); parked (given up)",
+        nullable=False,
+    ),
+    Column("remote_id", TEXT, "The record in the CRM; NULL if none is known"),
+    Column("attempts", pa.int32(), "Attempts with the newest content", nullable=False),
+    Column("last_error", TEXT, "Why it has not arrived, in words; empty if it has", nullable=False),
+    Column("payload_hash", TEXT, "Hash of the fields that the CRM was given; NULL if it has none of the lead"),
+    Column("first_delivered_at", INSTANT, "When it first arrived; NULL if it has not"),
+    Column("delivered_at", INSTANT, "When it last arrived; NULL if it has not"),
+    Column("last_attempt_at", INSTANT, "When it was last tried; NULL if never"),
+    Column("next_try_at", INSTANT, "When it is due again; NULL if it is not"),
+    Column(
+        "delivered_after_seconds",
+        pa.float64(),
+        "Seconds from first_seen_at to first_delivered_at; NULL if it has not arrived",
+    ),
+    Column("activity", TEXT, "Activity that notes the enquiry: due, done, failed, unsure; or empty", nullable=False),
+    Column("activity_id", TEXT, "That activity in the CRM; NULL if none is known"),
+    Column("change_number", pa.int64(), "Number of the row's last change, rising over all rows", nullable=False),
+)
+
+DELIVERY_ATTEMPT_COLUMNS: tuple[Column, ...] = (
+    Column("attempt_id", pa.int64(), "Number of the call, rising", nullable=False),
+    Column("account", TEXT, "Seller account", nullable=False),
+    Column("destination", TEXT, "The CRM account that was called", nullable=False),
+    Column("method", TEXT, "The CRM's name of the call", nullable=False),
+    Column("sent_at", INSTANT, "When the call was made", nullable=False),
+    Column("latency_seconds", pa.float64(), "Seconds to the answer, or to giving up", nullable=False),
+    Column("leads", pa.int32(), "Leads that it was for", nullable=False),
+    Column("http_status", pa.int32(), "HTTP status of the answer; NULL when none came"),
+    Column("outcome", TEXT, "ok, partly (some leads were refused), refused, rate_limited, no_answer", nullable=False),
+    Column("reason", TEXT, "What went wrong, in words; empty if nothing did", nullable=False),
+    Column("created", pa.int32(), "Records that it made", nullable=False),
+    Column("updated", pa.int32(), "Records that it changed", nullable=False),
+    Column("failed", pa.int32(), "Leads that it was refused for", nullable=False),
+    Column("run_id", TEXT, "Dagster run that made the call; command for one by hand", nullable=False),
+)
+
 _SEEN = {column.name: column for column in QUARANTINE_COLUMNS}
 
 QUARANTINE_TABLE_COLUMNS: tuple[Column, ...] = (
@@ -234,6 +283,8 @@ QUARANTINE = Table(
 API_CALLS = Table("api_calls", "Calls to IndiaMART's API, one row per call, never the key", CALL_COLUMNS)
 COVERAGE = Table("coverage", "What was asked for and is in the tables, per account and day", COVERAGE_COLUMNS)
 ALERTS = Table("alerts", "What was wrong and whether people were told, one row per account and cause", ALERT_COLUMNS)
+DELIVERIES = Table("deliveries", "Leads on their way to CRMs, one row per lead and destination", DELIVERY_COLUMNS)
+DELIVERY_ATTEMPTS = Table("delivery_attempts", "Calls to CRMs, one row per call, never a key", DELIVERY_ATTEMPT_COLUMNS)
 PUBLICATION = Table("publication", "Which version of the database this is; one row", PUBLICATION_COLUMNS)
 FOLLOWED_FILES = Table(
     "pipeline.followed_files", "The program's notes: Parquet files that the tables follow", FOLLOWED_FILE_COLUMNS
@@ -257,6 +308,8 @@ TABLES = (
     API_CALLS,
     COVERAGE,
     ALERTS,
+    DELIVERIES,
+    DELIVERY_ATTEMPTS,
     PUBLICATION,
     FOLLOWED_FILES,
     BUYER_IDENTIFIERS,

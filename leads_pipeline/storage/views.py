@@ -6,25 +6,9 @@ next to nothing. The masked tables are not, for they have as many rows as the ta
 used, and no HUGEINT, which pandas reads as floats.
 """
 
-from dataclasses import dataclass
-
-from leads_pipeline.storage.tables import API_CALLS, BUYERS, LEADS, Table, comment_statements
-
-
-@dataclass(frozen=True)
-class View:
-    """A view of the DuckDB file: its query, and a comment for each column that the query gives, in its order."""
-
-    name: str
-    comment: str
-    columns: dict[str, str]
-    query: str
-
-    @property
-    def statements(self) -> list[str]:
-        """Return the SQL that creates it with its comments, one statement each."""
-        comments = comment_statements("VIEW", self.name, self.comment, self.columns)
-        return [f"CREATE VIEW {self.name} AS {self.query.strip()}", *comments]
+from leads_pipeline.storage.delivery_views import DELIVERY_VIEWS
+from leads_pipeline.storage.tables import API_CALLS, BUYERS, LEADS, Table
+from leads_pipeline.storage.view import View
 
 
 def _comments(table: Table, *names: str) -> dict[str, str]:
@@ -361,6 +345,6 @@ FROM buyers
 VIEWS = (
     *(LEADS_PER_DAY, LEADS_PER_WEEKDAY, LEADS_PER_HOUR, LEADS_PER_PRODUCT, LEADS_PER_CATEGORY),
     *(LEADS_PER_CITY, LEADS_PER_STATE, LEADS_PER_COUNTRY, CALLS_PER_DAY, REPEAT_BUYERS, ORDER_VALUE_PER_PRODUCT),
-    *(FIRST_SEEN_PER_DAY, LEADS_PER_API_CALL, LEADS_MASKED, BUYERS_MASKED),
+    *(FIRST_SEEN_PER_DAY, LEADS_PER_API_CALL, *DELIVERY_VIEWS, LEADS_MASKED, BUYERS_MASKED),
 )
 """In the order in which people are shown them."""

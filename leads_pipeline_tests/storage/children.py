@@ -18,6 +18,7 @@ import pyarrow as pa
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.publish import PublishResult, refresh_and_publish
+from leads_pipeline.storage.store import Sources
 from leads_pipeline_tests.storage.lead_tables import alerts, calls, coverage_of_days, leads_of
 
 NOBODY = 65534
@@ -65,9 +66,11 @@ def publish(data_dir: Path, last_call: int = 0, **options: Any) -> PublishResult
     days = LeadFiles(data_dir, "demo").days()
     return refresh_and_publish(
         data_dir,
-        lambda newest: calls(range(newest + 1, last_call + 1)),
-        lambda: coverage_of_days(sorted(days)),
-        lambda: alerts([]),
+        Sources(
+            lambda newest: calls(range(newest + 1, last_call + 1)),
+            lambda: coverage_of_days(sorted(days)),
+            lambda: alerts([]),
+        ),
         **options,
     )
 

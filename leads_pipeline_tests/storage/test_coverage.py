@@ -10,7 +10,7 @@ from leads_pipeline.days import ONE_DAY, day_end, day_start
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import Window
 from leads_pipeline.storage.catalog import StoredAnswer
-from leads_pipeline.storage.coverage import DayCoverage, DayState, coverage_of, proven_from_start
+from leads_pipeline.storage.coverage import DayCoverage, DayState, coverage_of, proven_from_start, times_of
 from leads_pipeline_tests.storage.raw_responses import stored
 from leads_pipeline_tests.support import ist
 
@@ -21,7 +21,7 @@ END = day_end(DAY)
 
 
 def cover(*answers: StoredAnswer, in_tables: bool = True, now: datetime = NOW) -> DayCoverage:
-    [day] = coverage_of([DAY], answers, [DAY] if in_tables else [], now)
+    [day] = coverage_of([DAY], map(times_of, answers), [DAY] if in_tables else [], now)
     return day
 
 
@@ -118,7 +118,7 @@ def test_days_that_the_api_serves_no_more_are_out_of_reach_unless_they_are_fetch
 
 
 def test_days_come_back_once_each_and_in_order() -> None:
-    days = coverage_of([NEXT, DAY, NEXT], [stored(DAY, NEXT)], [DAY], NOW)
+    days = coverage_of([NEXT, DAY, NEXT], [times_of(stored(DAY, NEXT))], [DAY], NOW)
     assert [(day.day, day.state) for day in days] == [(DAY, DayState.COMPLETE), (NEXT, DayState.PARTIAL)]
 
 

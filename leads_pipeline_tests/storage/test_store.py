@@ -17,7 +17,7 @@ from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.publish import refresh_and_publish
 from leads_pipeline.storage.quarantine_files import QuarantineFiles
-from leads_pipeline.storage.store import AccountDay, store_path
+from leads_pipeline.storage.store import AccountDay, Sources, store_path
 from leads_pipeline.storage.tables import TABLES
 from leads_pipeline_tests.storage.children import exit_code, publish, publish_killed, replace_days, write_state
 from leads_pipeline_tests.storage.lead_tables import (
@@ -226,6 +226,27 @@ def test_an_unreadable_day_file_stops_the_refresh_and_keeps_what_is_published(da
     assert ask(data_dir, "SELECT count(*), max(version) FROM leads, publication") == [(30, first.version)]
 
 
+@pytest.mark.parametrize("most", [10**8, 10**15])
+def test_the_store_takes_no_more_memory_than_is_meant_or_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    limit = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
+    with duckdb.connect() as connection:
+        [(by_itself,)] = connection.execute(limit).fetchall()
+    monkeypatch.setattr(store, "_MOST_MEMORY_BYTES", most)
+    with store._open_store(tmp_path / "store.duckdb") as connection:
+        [(bytes_,)] = connection.execute(limit).fetchall()
+    assert bytes_ == pytest.approx(min(most, by_itself), rel=0.05)
+
+
+def test_what_a_killed_refresh_spilled_is_removed(data_dir: Path) -> None:
+    spilled = store_path(data_dir).with_name("store.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp"
+    spilled.parent.mkdir(parents=True)
+    spilled.write_bytes(b"rows of buyers")
+    publish(data_dir)
+    assert not spilled.exists()
+
+
 @pytest.mark.parametrize("kill_at", ["store:before_commit", "store:committed"])
 def test_a_kill_around_the_commit_heals_in_the_next_refresh(data_dir: Path, kill_at: str) -> None:
     publish(data_dir, 1)
@@ -268,7 +289,7 @@ def test_calls_are_appended_once(data_dir: Path) -> None:
         return calls(range(1, 5 if len(asked) > 1 else 3))
 
     for _ in range(3):
-        refresh_and_publish(data_dir, calls_after, lambda: coverage_of_days(DAYS), lambda: alerts([]))
+        refresh_and_publish(data_dir, Sources(calls_after, lambda: coverage_of_days(DAYS), lambda: alerts([])))
     assert asked == [0, 2, 4]
     assert ask(data_dir, "SELECT call_id, received_at, http_status FROM api_calls ORDER BY call_id") == [
         (number, None, None) for number in range(1, 5)
@@ -284,7 +305,7 @@ def test_a_forced_rebuild_drops_calls_that_the_log_has_forgotten(data_dir: Path)
 def test_coverage_is_replaced_and_counts_the_leads_of_the_tables(data_dir: Path) -> None:
     publish(data_dir)
     partial = coverage_of_days([DAY, day_after(9)], state="partial")
-    refresh_and_publish(data_dir, lambda _: calls([]), lambda: partial, lambda: alerts([]))
+    refresh_and_publish(data_dir, Sources(lambda _: calls([]), lambda: partial, lambda: alerts([])))
     assert ask(data_dir, "SELECT account, lead_date, state, fetched_until, response_ids, leads FROM coverage") == [
         ("demo", DAY, "partial", day_start(day_after(1)), ["demo.v2.1"], 10),
         ("demo", day_after(9), "partial", day_start(day_after(10)), ["demo.v2.1"], 0),
@@ -295,7 +316,7 @@ def test_alerts_are_replaced_and_published_when_they_change(data_dir: Path) -> N
     def publish_alerts(*given: tuple[int, str]) -> bool:
         empty = calls([])
         return refresh_and_publish(
-            data_dir, lambda _: empty, lambda: coverage_of_days(DAYS), lambda: alerts(given)
+            data_dir, Sources(lambda _: empty, lambda: coverage_of_days(DAYS), lambda: alerts(given))
         ).published
 
     assert publish_alerts((1, "open"))
@@ -311,7 +332,7 @@ def test_rows_that_do_not_fit_are_refused_without_their_values(data_dir: Path) -
     canary = "+919812345678"
     wrong = calls([1]).set_column(0, "call_id", pa.array([canary]))
     with pytest.raises(StorageError) as caught:
-        refresh_and_publish(data_dir, lambda _: wrong, lambda: coverage_of_days(DAYS), lambda: alerts([]))
+        refresh_and_publish(data_dir, Sources(lambda _: wrong, lambda: coverage_of_days(DAYS), lambda: alerts([])))
     assert canary not in str(caught.value)
     assert not (data_dir / "leads.duckdb").exists()
 

@@ -15,7 +15,8 @@ from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.raw import IMPORT_MARK
 from leads_pipeline.storage.store_schema import CREATE_STATEMENTS
 from leads_pipeline.storage.tables import API_CALLS, BUYERS, COVERAGE, LEADS, TABLES
-from leads_pipeline.storage.views import VIEWS, View
+from leads_pipeline.storage.view import View
+from leads_pipeline.storage.views import VIEWS
 from leads_pipeline_tests.leads.examples import facts, record
 from leads_pipeline_tests.storage.children import publish
 from leads_pipeline_tests.storage.lead_tables import calls
