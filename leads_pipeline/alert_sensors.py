@@ -4,6 +4,7 @@ What the desk decides, and how, is in `alerts/`. A plain sensor over run records
 moves its cursor also when its function fails, and then the failure is lost.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,17 +12,22 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
-from leads_pipeline.alerts.causes import REPLAY_FAILED, RUN_FAILED
+from leads_pipeline.alerts.causes import DELIVERY_FAILED, REPLAY_FAILED, RUN_FAILED
 from leads_pipeline.alerts.channels import open_channels
+from leads_pipeline.alerts.delivery_trouble import RUNS_LOOKED_AT, DeliveryFacts
 from leads_pipeline.alerts.desk import AlertDesk, RunReport, in_words
 from leads_pipeline.alerts.events import RunFailure, RunSuccess
 from leads_pipeline.alerts.few_leads import MOST_WEEKS
 from leads_pipeline.alerts.silence import SilenceFacts
+from leads_pipeline.assets.deliveries import STOP_LABEL
 from leads_pipeline.checks import first_day_due
 from leads_pipeline.days import days_between, utc_now
+from leads_pipeline.delivery.delivery_log import DeliveryLog
+from leads_pipeline.delivery.outbox import Outbox
+from leads_pipeline.delivery.outbox_rows import DeliveryState
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import first_day_in_reach
-from leads_pipeline.jobs import REPLAY_JOB, accounts_of
+from leads_pipeline.jobs import REPLAY_JOB, accounts_of, is_delivery
 from leads_pipeline.run_queue import days_in_progress, days_of_tags
 from leads_pipeline.settings import DEMO_ACCOUNT, Account
 from leads_pipeline.stages.gaps import last_day_over
@@ -41,6 +47,7 @@ _PROCESS_ENDED = (
 )
 _WHAT_NEXT = {
     RUN_FAILED: "Once the reason is gone, re-execute it from the failure or pull its days again.",
+    DELIVERY_FAILED: "The sensor delivers again by itself; nothing is sent twice.",
     REPLAY_FAILED: (
         "Once the reason is gone, run the job `replay` for the account again; a `check` that finds no difference "
         "ends this alert too."
@@ -90,13 +97,14 @@ def build_alert_sensors(workspace: Workspace, clock: Callable[[], datetime] = ut
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Reads finished runs, replays too, and alerts people of those that failed for good, once per cause. A run "
-            "that failed of IndiaMART's answer adds to the alert about that answer."
+            "that failed of IndiaMART's answer adds to the alert about that answer. Also looks at what arrived in CRMs."
         ),
     )
     def run_failure_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = clock()
         intake = desk.take_in_calls(now)
         runs = take_in_runs(desk, workspace, context.instance, now)
+        desk.take_in_deliveries(gather_delivery_facts(workspace), now)
         if intake.away_since:
             take_in_silence(desk, workspace, context.instance, now)
         return _closed_tick(context, desk, f"{runs} newly finished run(s)", intake.away_since, now)
@@ -173,7 +181,7 @@ def _events(
 ) -> Iterator[RunFailure | RunSuccess]:
     run, ended_at = record.dagster_run, _ended_at(record)
     is_replay = run.job_name == REPLAY_JOB
-    kind_name = REPLAY_FAILED if is_replay else RUN_FAILED
+    kind_name = DELIVERY_FAILED if is_delivery(run) else REPLAY_FAILED if is_replay else RUN_FAILED
     of_run = accounts_of(run)
     if of_run is None:
         of_run = frozenset(accounts if is_replay else ())
@@ -203,8 +211,14 @@ def _events(
             yield died
         prefix = "" if is_replay else f"{account}__"  # a replay's one step is of all its accounts
         for key, event in failed_steps.items():
-            if key.startswith(prefix):
+            if key.startswith(prefix) and not _is_stopped_delivery(event):
                 yield _of_step(died, key.removeprefix(prefix), event)
+
+
+def _is_stopped_delivery(event: dg.DagsterEvent) -> bool:
+    """Tell whether a CRM made the step fail: the looks at the deliveries tell of that."""
+    failure = event.step_failure_data.user_failure_data
+    return failure is not None and STOP_LABEL in failure.metadata
 
 
 def _of_step(died: RunFailure, stage: str, event: dg.DagsterEvent) -> RunFailure:
@@ -234,6 +248,19 @@ def take_in_silence(desk: AlertDesk, workspace: Workspace, instance: dg.DagsterI
     accounts = [account for account in workspace.settings.accounts if account.has_key and account.name != DEMO_ACCOUNT]
     desk.take_in_silence([gather_silence_facts(desk, workspace, instance, account, now) for account in accounts])
     return len(accounts)
+
+
+def gather_delivery_facts(workspace: Workspace) -> dict[str, list[DeliveryFacts]]:
+    """Return what the deliveries of each account are judged by."""
+    settings = workspace.settings
+    facts: dict[str, list[DeliveryFacts]] = {account.name: [] for account in settings.accounts}
+    outbox, log = Outbox(settings.state_dir), DeliveryLog(settings.state_dir)
+    for one in settings.destinations if outbox.exists else ():
+        parked = outbox.in_states([DeliveryState.PARKED], one.account, one.name)
+        reasons = Counter(row.last_error for row in parked)
+        runs = log.last_runs(one.account, one.name, RUNS_LOOKED_AT)
+        facts.setdefault(one.account, []).append(DeliveryFacts(one.name, runs, len(parked), reasons))
+    return facts
 
 
 def gather_silence_facts(

@@ -22,6 +22,7 @@ from typing import Any
 import dagster as dg
 
 from leads_pipeline.assets.border import stage_border
+from leads_pipeline.assets.deliveries import DELIVERIES_SUFFIX
 from leads_pipeline.assets.leads_report import REPORT_GROUP
 from leads_pipeline.assets.partitions import ACCOUNT_TAG as ACCOUNT_TAG  # noqa: PLC0414 - the jobs' tag, for whoever looks at their runs
 from leads_pipeline.assets.partitions import WINDOW_TAG, window_tag
@@ -40,12 +41,25 @@ from leads_pipeline.storage.process_locks import PROCESS_TAG, this_process
 
 REPLAY_JOB = "replay"
 REPORT_JOB = "report"
+_DELIVERY_PREFIX = "deliver_"
 _COUNTS = frozenset({"missing", "extra", "changed"})
 
 
 def pull_job_name(account: str) -> str:
     """Return the name of the account's job."""
     return f"pull_{account}"
+
+
+def delivery_job_name(account: str, destination: str) -> str:
+    """Return the name of the job that delivers the account's leads to one of its destinations."""
+    return f"{_DELIVERY_PREFIX}{account}__{destination}"
+
+
+def is_delivery(run: dg.DagsterRun) -> bool:
+    """Tell whether the run delivers leads and pulls none."""
+    if run.asset_selection:  # of a run that a backfill made
+        return all(key.path[-1].endswith(DELIVERIES_SUFFIX) for key in run.asset_selection)
+    return run.job_name.startswith(_DELIVERY_PREFIX)
 
 
 def build_pull_job(account: Account) -> dg.JobDefinition:

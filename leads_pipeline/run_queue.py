@@ -11,8 +11,9 @@ from dagster import DagsterRunStatus, RunsFilter
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from leads_pipeline.assets.deliveries import DELIVERIES_SUFFIX
 from leads_pipeline.days import days_between
-from leads_pipeline.jobs import accounts_of, pull_job_name
+from leads_pipeline.jobs import accounts_of, is_delivery, pull_job_name
 from leads_pipeline.storage.process_locks import PROCESS_TAG, is_alive
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -29,7 +30,9 @@ def unfinished_runs(instance: dg.DagsterInstance, tags: dict[str, str] | None = 
 
 def days_in_progress(instance: dg.DagsterInstance, account: str) -> frozenset[date]:
     """Return the days of the account that unfinished runs and backfills are for."""
-    runs = [run for run in unfinished_runs(instance) if account in (accounts_of(run) or [account])]
+    runs = [
+        run for run in unfinished_runs(instance) if not is_delivery(run) and account in (accounts_of(run) or [account])
+    ]
     days = {day for run in runs for day in days_of_tags(run.tags)}
     backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=_UNFINISHED_BACKFILLS))
     keys = {key for backfill in backfills for key in _keys_of_backfill(backfill, account)}
@@ -69,7 +72,7 @@ def _keys_of_backfill(backfill: PartitionBackfill, account: str) -> Iterator[str
     if backfill.asset_backfill_data is not None:
         subsets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
         for key, subset in subsets.items():
-            if key.path[0] == account:
+            if key.path[0] == account and not key.path[-1].endswith(DELIVERIES_SUFFIX):
                 yield from subset.get_partition_keys()
     elif backfill.job_name == pull_job_name(account):
         yield from backfill.partition_names or ()

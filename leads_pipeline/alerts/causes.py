@@ -12,7 +12,7 @@ from leads_pipeline.indiamart.outcomes import AlertLevel, Outcome
 
 LOUDNESS = {level: loudness for loudness, level in enumerate(AlertLevel)}
 """The levels in rising order."""
-RUN_FAILED, REPLAY_FAILED = "run_failed", "replay_failed"
+RUN_FAILED, REPLAY_FAILED, DELIVERY_FAILED = "run_failed", "replay_failed", "delivery_failed"
 """The kinds that runs tell of; a run that goes through ends those of its own kind alone."""
 _PERSISTENT_CALLS = 5
 """So many failed calls in a row are no passing trouble; a run gives up after as many."""
@@ -34,6 +34,7 @@ class Source(StrEnum):
     CALLS = "calls"
     RUNS = "runs"
     SILENCE = "silence"
+    DELIVERIES = "deliveries"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ KINDS: dict[str, Kind] = {
         _api(Outcome.NOT_YET_AVAILABLE, "Older leads are not available yet"),
         Kind(RUN_FAILED, "A run failed", Source.RUNS),
         Kind(REPLAY_FAILED, "A replay failed", Source.RUNS),
+        Kind(DELIVERY_FAILED, "A delivery broke off", Source.RUNS),
+        Kind("delivery_keys", "A CRM can't be delivered to", Source.DELIVERIES),
+        Kind("delivery_quota", "A CRM's calls are used up", Source.DELIVERIES),
+        Kind("delivery_runs_failed", "Deliveries to a CRM keep failing", Source.DELIVERIES),
+        Kind("delivery_rows_failed", "Many leads don't arrive in a CRM", Source.DELIVERIES),
+        Kind("delivery_parked", "Leads for a CRM were given up", Source.DELIVERIES),
         Kind("no_success", "No call has succeeded for days", Source.SILENCE),
         Kind("few_leads", "Improbably few leads", Source.SILENCE),
         Kind("coverage_gap", "Days are lacking", Source.SILENCE),

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from leads_pipeline.alerts.causes import Cause, State
+from leads_pipeline.alerts.causes import Cause, Source, State
 from leads_pipeline.alerts.channels import Channel, NotDeliveredError
+from leads_pipeline.alerts.delivery_trouble import DeliveryFacts, find_delivery_trouble
 from leads_pipeline.alerts.due import Audience, LackingDays, Outlook, due_messages
 from leads_pipeline.alerts.events import (
     RunFailure,
@@ -169,6 +170,13 @@ class AlertDesk:
         with self.ledger.page() as page:
             for facts in all_facts:
                 heed_findings(page.book, facts.account, find_silence(facts), facts.now)
+
+    def take_in_deliveries(self, facts: Mapping[str, Sequence[DeliveryFacts]], now: datetime) -> None:
+        """Take in one look at the deliveries, by account; an account that has none any more ends its alerts."""
+        with self.ledger.page() as page:
+            for account, destinations in facts.items():
+                findings = [finding for one in destinations for finding in find_delivery_trouble(one, now)]
+                heed_findings(page.book, account, findings, now, Source.DELIVERIES)
 
     def deliver(self, now: datetime, away_since: datetime | None = None) -> Delivery:
         """Send each channel what it is due; leave that to the process that is at it already, if there is one.

@@ -61,6 +61,8 @@ class Finding:
     since: datetime
     first_day: date | None = None
     last_day: date | None = None
+    detail: str = ""
+    """Tells findings of one kind and account apart: the destination of a delivery."""
 
 
 class CauseBook:
@@ -161,10 +163,12 @@ def heed_run_success(book: CauseBook, success: RunSuccess) -> None:
             book.put(settled(with_success(cause, success.ended_at), success.ended_at))
 
 
-def heed_findings(book: CauseBook, account: str, findings: Iterable[Finding], now: datetime) -> None:
-    """Take in one look at the account's silence: what is found is open, what is not found any more is over."""
-    found = {CauseKey(account, finding.kind_name): finding for finding in findings}
-    for known in book.of(account, Source.SILENCE):
+def heed_findings(
+    book: CauseBook, account: str, findings: Iterable[Finding], now: datetime, source: Source = Source.SILENCE
+) -> None:
+    """Take in one look at the account's silence, or deliveries: what is not found any more is over."""
+    found = {CauseKey(account, finding.kind_name, finding.detail): finding for finding in findings}
+    for known in book.of(account, source):
         if known.key not in found:
             book.put(settled(with_success(known, now), now))
     for key, finding in found.items():

@@ -34,6 +34,9 @@ accounts_app = typer.Typer(
 )
 app.add_typer(accounts_app, name="accounts")
 
+deliver_app = typer.Typer(help="Send leads to the sellers' CRMs, or check keys and mapping.", rich_markup_mode=None)
+app.add_typer(deliver_app, name="deliver")
+
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Account to work on.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -51,6 +54,10 @@ def demo(
     reset: Annotated[
         bool, typer.Option("--reset", help="Remove everything of the demo: leads, answers, runs.")
     ] = False,
+    crm: Annotated[
+        str | None,
+        typer.Option("--crm", metavar="NAME", help="Also deliver the leads to a fake leadsquared or sharpspring."),
+    ] = None,
 ) -> None:
     """Show the whole pipeline in a minute, without a key.
 
@@ -62,7 +69,7 @@ def demo(
     if reset:
         remove_demo()
     else:
-        run_demo(again=again)
+        run_demo(again=again, crm=crm)
 
 
 @app.command()
@@ -243,6 +250,58 @@ def report(
     from leads_pipeline.cli.report import run_report
 
     run_report(account, first, last, output, open_it=open_it)
+
+
+@deliver_app.callback(invoke_without_command=True)
+def deliver(
+    context: typer.Context,
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day, YYYY-MM-DD, in India. Default: what is due.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    destination: Annotated[str | None, typer.Option("--destination", "-d", help="Default: every one.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be created, changed or held.")
+    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed, was held or was parked.")] = False,
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Account. Default: every account.")] = None,
+) -> None:
+    """Send new and changed leads to the sellers' CRMs, with a receipt for each; never twice.
+
+    Without days: what is due. With --from and --to: all leads of these days that the CRM does not have as they are
+    now. Exit codes: 0 done (`leads deliveries --failed` names single leads that did not arrive), 1 the CRM stopped
+    it, 3 a person must act.
+    """
+    if context.invoked_subcommand is None:
+        from leads_pipeline.cli.deliver import run_deliver
+
+        run_deliver(first, last, account=account, destination=destination, dry_run=dry_run, retry=retry)
+
+
+@deliver_app.command("check")
+def deliver_check(
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Account. Default: every account.")] = None,
+    destination: Annotated[str | None, typer.Option("--destination", "-d", help="Default: every one.")] = None,
+) -> None:
+    """Ask each CRM whether the keys work and which fields it has, and compare the mapping with them. Sends no lead."""
+    from leads_pipeline.cli.deliver import run_deliver_check
+
+    run_deliver_check(account, destination)
+
+
+@app.command()
+def deliveries(
+    *,
+    failed: Annotated[bool, typer.Option("--failed", help="List the leads that did not arrive, and why.")] = False,
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Account. Default: every account.")] = None,
+    destination: Annotated[str | None, typer.Option("--destination", "-d", help="Default: every one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how many leads stand in each CRM, wait, or did not arrive. Makes no call."""
+    from leads_pipeline.cli.deliveries import show_deliveries
+
+    show_deliveries(account, destination, failed=failed, as_json=as_json)
 
 
 @app.command()

@@ -7,10 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from leads_pipeline.alerts.ledger import Ledger
+from leads_pipeline.cli.demo_crm import crm_name, run_crm_demo
 from leads_pipeline.cli.fake_api import demo_api
 from leads_pipeline.cli.instance import open_instance
 from leads_pipeline.cli.pull import pull_days
 from leads_pipeline.days import days_between
+from leads_pipeline.delivery.outbox import Outbox
 from leads_pipeline.demo_setup import DemoSetup, setup_file
 from leads_pipeline.jobs import accounts_of
 from leads_pipeline.settings import DEMO_ACCOUNT, Settings, demo_account, load_settings
@@ -29,12 +31,14 @@ _NEXT = """Try next:
   leads query "select query_product_name, count(*) n from leads group by 1 order by n desc limit 10"
   leads ui --demo     (the runs, the assets and a backfill of the demo at http://127.0.0.1:3000)
   leads report        (one page with plots)
-  leads status"""
+  leads status
+  leads demo --crm leadsquared   (the way on to a CRM; or sharpspring)"""
 
 
-def run_demo(*, again: bool) -> None:
-    """Pull the demo's days and show what came in."""
+def run_demo(*, again: bool, crm: str | None = None) -> None:
+    """Pull the demo's days and show what came in; with a CRM's name also deliver them to a fake of it."""
     settings = load_settings()
+    chosen = crm_name(crm) if crm else None
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with demo_api(settings) as setup:
         console.print(f"A fake IndiaMART answers on this machine ({setup.url}).", highlight=False)
@@ -43,6 +47,10 @@ def run_demo(*, again: bool) -> None:
         with_demo = replace(settings, accounts=(*others, account))
         pull_days(with_demo, account, days_between(*setup.days), again=again, console=console)
     _summarise(with_demo, setup)
+    if chosen:
+        run_crm_demo(with_demo, setup, chosen, console)
+    else:
+        console.print(_NEXT, highlight=False)
 
 
 def _summarise(settings: Settings, setup: DemoSetup) -> None:
@@ -58,7 +66,6 @@ def _summarise(settings: Settings, setup: DemoSetup) -> None:
         table.add_row(*(str(value) for value in row))
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
-    console.print(_NEXT, highlight=False)
 
 
 def remove_demo() -> None:
@@ -83,6 +90,8 @@ def remove_demo() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     workspace.catalog.forget(DEMO_ACCOUNT)
     workspace.slots.forget(DEMO_ACCOUNT)
+    if (outbox := Outbox(settings.state_dir)).exists:
+        outbox.forget(DEMO_ACCOUNT)
     Ledger(settings.state_dir).forget(DEMO_ACCOUNT)  # after the runs and calls, which a sensor would take in again
     remove_reports_of(settings, DEMO_ACCOUNT)
     for file in (known_names_file(settings.state_dir, DEMO_ACCOUNT), setup_file(settings.state_dir)):

@@ -13,6 +13,7 @@ from rich.text import Text
 from leads_pipeline.cli import doctor_checks as installation
 from leads_pipeline.cli import doctor_data as data
 from leads_pipeline.cli.doctor_checks import Check, Level, levels
+from leads_pipeline.cli.doctor_deliveries import check_deliveries
 from leads_pipeline.cli.errors import FAILED, NEEDS_A_PERSON
 from leads_pipeline.days import utc_now
 from leads_pipeline.settings import Settings, project_root
@@ -53,6 +54,7 @@ def _checks_of_data(settings: Settings) -> list[Check]:
     looks: dict[str, Callable[[], Check | list[Check]]] = {
         "accounts file": lambda: installation.check_accounts_file(settings),
         "CRM key": lambda: data.check_keys(settings),
+        "deliveries": lambda: check_deliveries(settings),
         "alert addresses": lambda: installation.check_alert_urls(settings),
         "data folder": lambda: data.check_data_folder(settings),
         "disk": lambda: data.check_disk(settings),

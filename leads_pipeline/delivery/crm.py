@@ -181,6 +181,10 @@ class Crm(Protocol):
     def rows_per_call(self) -> int:
         """Return how many leads `deliver` takes at once."""
 
+    @property
+    def unknown_fields(self) -> frozenset[str]:
+        """Return the fields of leads sent so far that the CRM has not; they were left out."""
+
     def key_of(self, lead: OutgoingLead) -> str | None:
         """Return what the CRM knows the lead's record by, in one form (case, digits); None if there is nothing.
 

@@ -59,9 +59,7 @@ def judge(
         verdict = Verdict.SEND
     elif row.state is DeliveryState.UNSURE or row.state is DeliveryState.FAILED:
         verdict = Verdict.SEND if row.next_try_at is None or row.next_try_at <= now else Verdict.WAIT
-    elif candidate.payload_hash == (row.tried_hash if not row.state.is_done else row.sent_hash or row.tried_hash):
-        return _rest(row, now)
-    elif row.state.is_done and candidate.content_hash == row.content_hash and not by_hand:
+    elif _stands(candidate, row, by_hand=by_hand):
         return _rest(row, now)
     else:
         verdict = Verdict.SEND
@@ -71,6 +69,14 @@ def judge(
         and candidate.query_time < standing.query_time
     )
     return Verdict.SUPERSEDE if verdict is Verdict.SEND and is_old_news else verdict
+
+
+def _stands(candidate: Candidate, row: Delivery, *, by_hand: bool) -> bool:
+    """Tell whether a lead that was done, held or parked is to stay as it is."""
+    if not row.state.is_done:
+        return candidate.payload_hash == row.tried_hash
+    is_same = candidate.payload_hash == (row.sent_hash or row.tried_hash)
+    return is_same or (candidate.content_hash == row.content_hash and not by_hand)
 
 
 def _rest(row: Delivery, now: datetime) -> Verdict:

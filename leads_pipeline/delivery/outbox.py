@@ -22,6 +22,10 @@ _TRY_AGAIN = (
     "UPDATE delivery SET state = CASE state WHEN 'unsure' THEN state ELSE 'failed' END, attempts = 0, next_try_at = ?, "  # noqa: S608 - constant
     f"change = {_CHANGE} WHERE account = ? AND destination = ? AND query_id = ?"
 )
+_SET_ASIDE = (
+    "UPDATE delivery SET next_try_at = NULL, last_error = 'no longer among the leads of its day', "  # noqa: S608 - constant
+    f"change = {_CHANGE} WHERE account = ? AND destination = ? AND lead_date = ? AND next_try_at <= ?"
+)
 _TIMES = ("query_time", "first_seen_at", "first_delivered_at", "delivered_at", "last_attempt_at", "next_try_at")
 _COLUMNS = (
     *("account", "destination", "query_id", "lead_date", "query_time", "first_seen_at", "state", "content_hash"),
@@ -170,6 +174,18 @@ class Outbox:
                 _TRY_AGAIN, [(utc_now().timestamp(), account, destination, query_id) for query_id in chosen]
             )
             return sorted({*chosen.values()})
+
+    def set_aside(self, account: str, destination: str, days: Iterable[date], due_by: datetime) -> None:
+        """Let rows that all leads of their days were looked through for, and that are due still, be due no more.
+
+        Their leads are gone; should one come back, it is sent.
+        """
+        with self._open() as connection, immediate(connection):
+            connection.execute(_NEW_CHANGE)
+            connection.executemany(
+                _SET_ASIDE,
+                [(account, destination, day.isoformat(), due_by.timestamp()) for day in days],
+            )
 
     def forget(self, account: str) -> None:
         """Drop everything that is known of the account's deliveries."""

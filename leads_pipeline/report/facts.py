@@ -147,6 +147,30 @@ class Health:
 
 
 @dataclass(frozen=True)
+class DeliveredTo:
+    """What became of the period's leads on their way to one CRM."""
+
+    account: str
+    destination: str
+    arrived: int
+    late: int
+    """Those of them that took longer than an hour from when the program first saw them."""
+    waiting: int
+    """Failed, and tried again."""
+    held: int
+    parked: int
+    median_seconds: float | None
+    """Half arrived within so many seconds after the buyer asked."""
+    reasons: tuple[Counted, ...] = ()
+    """Why leads did not arrive, the commonest first."""
+
+    @property
+    def leads(self) -> int:
+        """Return how many leads go there."""
+        return self.arrived + self.waiting + self.held + self.parked
+
+
+@dataclass(frozen=True)
 class SectionFacts:
     """One account, or several together."""
 
@@ -170,6 +194,8 @@ class SectionFacts:
     health: Health
     published_at: datetime
     """When the database was published."""
+    deliveries: tuple[DeliveredTo, ...] = ()
+    """By account and CRM; empty if no leads are delivered."""
 
     @property
     def today(self) -> date:

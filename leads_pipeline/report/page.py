@@ -8,6 +8,7 @@ from types import MappingProxyType
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from leads_pipeline.report.delivery_panel import delivery_panel
 from leads_pipeline.report.drawing import drawing_style
 from leads_pipeline.report.facts import ReportFacts, SectionFacts
 from leads_pipeline.report.panels import Panel, coverage_panel, lead_panels, trend_panel
@@ -93,10 +94,17 @@ def _section(facts: SectionFacts, number_of_section: int, labels: Mapping[str, s
         period=f"{day(facts.days[0].day)} to {day(facts.days[-1].day)}",
         tiles=tuple(_tiles(facts)),
         trend=trend_panel(facts, prefix) if facts.leads else None,
-        panels=tuple(lead_panels(facts, prefix)) if facts.leads else (),
+        panels=tuple([*lead_panels(facts, prefix), *_delivery_panels(facts, prefix)]) if facts.leads else (),
         coverage=coverage_panel(facts, prefix),
         health=tuple(_health(facts)),
     )
+
+
+def _delivery_panels(facts: SectionFacts, prefix: str) -> Sequence[Panel]:
+    return [
+        delivery_panel(one, f"{prefix}-delivery{number_of_destination}")
+        for number_of_destination, one in enumerate(facts.deliveries)
+    ]
 
 
 def _tiles(facts: SectionFacts) -> Sequence[Tile]:

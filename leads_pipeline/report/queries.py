@@ -22,6 +22,7 @@ from leads_pipeline.report.facts import (
     Buyers,
     Counted,
     Day,
+    DeliveredTo,
     Health,
     Lateness,
     OpenAlert,
@@ -167,6 +168,29 @@ ORDER BY level = 'critical' DESC, first_event_at, account, cause
 """
 
 
+_DELIVERIES = """
+SELECT
+  account,
+  destination,
+  count(*) FILTER (delivered_at IS NOT NULL OR state = 'superseded'),
+  count(*) FILTER (delivered_after_seconds > 3600),
+  count(*) FILTER (delivered_at IS NULL AND state IN ('failed', 'unsure')),
+  count(*) FILTER (delivered_at IS NULL AND state = 'held'),
+  count(*) FILTER (delivered_at IS NULL AND state = 'parked'),
+  median(epoch(first_delivered_at - query_time))
+FROM deliveries WHERE list_contains($accounts, account) AND lead_date BETWEEN $first AND $last
+GROUP BY ALL ORDER BY ALL
+"""
+
+_NOT_ARRIVED = """
+SELECT account, destination, last_error, count(*) AS leads
+FROM deliveries
+WHERE list_contains($accounts, account) AND lead_date BETWEEN $first AND $last
+  AND delivered_at IS NULL AND state IN ('failed', 'unsure', 'held', 'parked')
+GROUP BY ALL ORDER BY leads DESC, last_error
+"""
+
+
 class NothingToReportError(RuntimeError):
     """There is nothing to write a report about; the text says why, and what to do."""
 
@@ -260,6 +284,7 @@ class _Section:
             lateness=self._lateness(),
             health=self._health(),
             published_at=self.published_at,
+            deliveries=self._deliveries(),
         )
 
     def _rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
@@ -313,6 +338,15 @@ class _Section:
             most_seconds=most,
             on_proven_days=on_proven_days,
             late=late,
+        )
+
+    def _deliveries(self) -> tuple[DeliveredTo, ...]:
+        reasons: dict[tuple[str, str], list[Counted]] = {}
+        for account, destination, reason, leads in self._in_period(_NOT_ARRIVED):
+            reasons.setdefault((account, destination), []).append(Counted(reason, leads))
+        destinations = (DeliveredTo(*row) for row in self._in_period(_DELIVERIES))
+        return tuple(
+            replace(one, reasons=tuple(reasons.get((one.account, one.destination), ())[:_TOP])) for one in destinations
         )
 
     def _health(self) -> Health:

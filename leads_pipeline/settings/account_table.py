@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, time
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -10,12 +10,14 @@ from leads_pipeline.settings.account import HOME_COUNTRY, ApiVersionName
 from leads_pipeline.settings.values import HttpUrl, IntervalSeconds, IntradayMinutes, LookbackDays, TimeoutSeconds
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
+_KEY_ITSELF = re.compile(r"[0-9A-F]{16,}", re.ASCII)  # SharpSpring's keys; no name is all such digits
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _LONGEST_LABEL = 100
 
 
 def _variable(value: str) -> str:
-    if not _VARIABLE.fullmatch(value):  # a key that somebody wrote here by mistake has small letters
+    # a key that somebody wrote here by mistake has small letters, or is a number of base 16
+    if not _VARIABLE.fullmatch(value) or _KEY_ITSELF.fullmatch(value):
         raise ValueError("expected the name of an environment variable in capitals, such as ACME_CRM_KEY")
     return value
 
@@ -26,7 +28,8 @@ def _file(value: str) -> str:
     return value
 
 
-def _day(value: object) -> object:
+def toml_day(value: object) -> object:
+    """Return the value if it is a day; raise ValueError, for TOML has days and texts are none."""
     if type(value) is not date:
         raise ValueError("expected a day without quotation marks, for example 2026-04-01")
     return value
@@ -54,8 +57,10 @@ def _country(value: str) -> str:
     return value
 
 
-_Variable = Annotated[str, AfterValidator(_variable)]
-_File = Annotated[str, AfterValidator(_file)]
+VariableName = Annotated[str, AfterValidator(_variable)]
+"""The name of an environment variable."""
+FileName = Annotated[str, AfterValidator(_file)]
+"""The path of a file, whole or from the accounts file's folder."""
 
 
 class AccessTable(BaseModel):
@@ -63,10 +68,10 @@ class AccessTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
-    key_env: _Variable | None = None
-    key_file: _File | None = None
+    key_env: VariableName | None = None
+    key_file: FileName | None = None
     mobile: str | None = Field(None, repr=False)
-    mobile_env: _Variable | None = None
+    mobile_env: VariableName | None = None
     api_url: HttpUrl | None = None
 
     @model_validator(mode="after")
@@ -82,13 +87,13 @@ class AccountTable(AccessTable):
     """One account; None is as the environment says."""
 
     api_version: ApiVersionName = "v2"
-    start: Annotated[date | None, BeforeValidator(_day)] = None
+    start: Annotated[date | None, BeforeValidator(toml_day)] = None
     daily_at: Annotated[str, AfterValidator(_time)] = "00:20"
     intraday_minutes: IntradayMinutes | None = None
     lookback_days: LookbackDays | None = None
     schedules_on: bool | None = None
-    alert_urls_env: _Variable | None = None
-    alert_urls_file: _File | None = None
+    alert_urls_env: VariableName | None = None
+    alert_urls_file: FileName | None = None
     lead_source: Annotated[str, AfterValidator(_label)] = ""
     default_country: Annotated[str, AfterValidator(_country)] = HOME_COUNTRY
     call_interval_seconds: IntervalSeconds | None = None
@@ -96,6 +101,8 @@ class AccountTable(AccessTable):
     timeout_seconds: TimeoutSeconds | None = None
     v1: AccessTable | None = None
     v2: AccessTable | None = None
+    deliver: dict[str, Any] = Field(default_factory=dict)
+    """The destinations by name; `DestinationReader` reads them."""
 
     @model_validator(mode="after")
     def _one_place_of_addresses(self) -> Self:

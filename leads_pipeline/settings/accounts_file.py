@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -32,12 +32,17 @@ from leads_pipeline.settings.values import (
     usable_mobile,
 )
 
+if TYPE_CHECKING:
+    from leads_pipeline.delivery.destination import Destination
+
 ACCOUNTS_FILE = "accounts.toml"
 """The file's name where LEADS_ACCOUNTS_FILE does not say another."""
 ACCOUNTS_FILE_VARIABLE = "LEADS_ACCOUNTS_FILE"
 """The variable that says which file it is."""
-RESERVED_NAMES = frozenset({DEMO_ACCOUNT, "reports", "leads_report", *(level.value for level in AlertLevel)})
-"""Names that mean something else already: the demo, the report with its group, and levels of alerts."""
+RESERVED_NAMES = frozenset(
+    {DEMO_ACCOUNT, "reports", "leads_report", "deliveries", *(level.value for level in AlertLevel)}
+)
+"""Names that mean something else already: the demo, groups of assets, and levels of alerts."""
 
 _ACCOUNTS = "accounts"
 _NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(?:_[a-z0-9]+)*", re.ASCII)  # Dagster parts names by two _ in a row
@@ -65,6 +70,8 @@ class FileAccounts:
     """The addresses of single accounts, each for the alerts of its account alone."""
     variables: frozenset[str]
     """The names of all variables that the file names."""
+    destinations: "tuple[Destination, ...]" = ()
+    """The CRM accounts that the accounts' leads go to."""
 
 
 def read_accounts(path: Path, environment: Environment) -> FileAccounts:
@@ -89,7 +96,12 @@ def read_accounts(path: Path, environment: Environment) -> FileAccounts:
         reader.read(document)
     if reader.problems:
         raise SettingsError(_explain(path, reader.problems), [ACCOUNTS_FILE_VARIABLE])
-    return FileAccounts(tuple(reader.accounts), tuple(reader.alert_urls), frozenset(reader.variables))
+    return FileAccounts(
+        tuple(reader.accounts),
+        tuple(reader.alert_urls),
+        frozenset(reader.variables),
+        tuple(reader.destinations),
+    )
 
 
 def _explain(path: Path, problems: list[tuple[int, str]]) -> str:
@@ -108,6 +120,7 @@ class _Reader:
     accounts: list[Account] = field(default_factory=list)
     alert_urls: list[AlertUrl] = field(default_factory=list)
     variables: set[str] = field(default_factory=set)
+    destinations: "list[Destination]" = field(default_factory=list)
 
     def read(self, document: Mapping[str, Any]) -> None:
         """Read all accounts, then compare them."""
@@ -186,6 +199,8 @@ class _Reader:
             )
         self._refuse_fast_polls(at, table, defaults, interval)
         self._read_alert_urls(at, table)
+        if table.deliver:
+            self._read_destinations(at, table)
         self.accounts.append(replace(main, other_version=others[0] if others else None))
 
     def _refuse_fast_polls(
@@ -280,6 +295,17 @@ class _Reader:
             replace(address, account=own, setting=setting, label=f"{own} {address.label}") for address in found
         ]
 
+    def _read_destinations(self, at: tuple[str, ...], table: AccountTable) -> None:
+        from leads_pipeline.settings import destination_tables as tables  # here, for most accounts have none
+
+        reader = tables.DestinationReader(at[-1], table.lead_source, self._secret, self._file)
+        for found in reader.read(table.deliver):
+            if isinstance(found, tables.Problem):
+                text = _unknown(found.path[-1], [*found.known]) if found.known else found.text
+                self._refuse((*at, *found.path), text)
+            else:
+                self.destinations.append(found)
+
     def _secret(self, variable: str | None, file: str | None) -> str | None:
         """Return what the variable or the file holds; None if there is neither."""
         if variable:
@@ -336,6 +362,9 @@ def _in_words(kind: str, message: str, path: tuple[str, ...]) -> str:
         return _NO_KEY_HERE
     if name.lower() in _ADDRESSES_THEMSELVES:
         return _NO_ADDRESS_HERE
-    known = sorted((AccountTable if len(path) == 1 else AccessTable).model_fields)
+    return _unknown(name, sorted((AccountTable if len(path) == 1 else AccessTable).model_fields))
+
+
+def _unknown(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name.lower(), known, 1)
     return f"unknown; did you mean {close[0]}?" if close else f"unknown; known are {', '.join(known)}"

@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leads_pipeline.alert_urls import AlertUrl, parse_alert_urls
 from leads_pipeline.days import day_of, utc_now
@@ -15,6 +16,9 @@ from leads_pipeline.settings.accounts_file import ACCOUNTS_FILE, ACCOUNTS_FILE_V
 from leads_pipeline.settings.environment import Environment, Variables, read_environment
 from leads_pipeline.settings.errors import SettingsError
 from leads_pipeline.settings.values import fewest_minutes, is_too_fast, origin_of
+
+if TYPE_CHECKING:
+    from leads_pipeline.delivery.destination import Destination
 
 ROOT_MARKERS = ("workspace.yaml", "dagster.yaml")
 
@@ -37,6 +41,8 @@ class Settings:
     """The accounts file, if there is one."""
     file_variables: frozenset[str] = frozenset()
     """The names of the variables that the accounts file names."""
+    destinations: "tuple[Destination, ...]" = ()
+    """The CRM accounts that leads are delivered to; without any nothing leaves this installation."""
 
     @property
     def state_dir(self) -> Path:
@@ -111,6 +117,7 @@ def load_settings(root: Path | None = None) -> Settings:
         ui_url=values.leads_ui_url,
         accounts_file=accounts_file,
         file_variables=in_file.variables,
+        destinations=in_file.destinations,
     )
 
 

@@ -81,7 +81,7 @@ class Desk:
             "host": self.fake.url,
             "call_limits": FAST,
             "bulk_limits": FAST,
-            "timeout_seconds": 5.0,
+            "timeout_seconds": 30.0,
             "discovery_host": self.fake.url,
             **options,
         }
@@ -300,7 +300,7 @@ def test_a_search_key_that_is_no_unique_field_stops_the_delivery(desk: Desk) -> 
     ],
 )
 def test_no_answer_after_the_write_never_doubles(desk: Desk, fault: FaultName, sync: Any) -> None:
-    crm = desk.crm(sync=sync, timeout_seconds=0.2 if fault is FaultName.SLOW_AFTER else 5.0)
+    crm = desk.crm(sync=sync, timeout_seconds=0.2 if fault is FaultName.SLOW_AFTER else 30.0)
     crm.fields()
     desk.fake.inject(fault, seconds=5.0)
     created = desk.fake.created

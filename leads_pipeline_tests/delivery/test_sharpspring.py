@@ -46,7 +46,7 @@ class Desk:
     slept: list[float] = field(default_factory=list)
 
     def crm(self, **options: Any) -> SharpSpring:
-        settings = {"url": self.fake.url, "limits": FAST, "timeout_seconds": 5.0, **options}
+        settings = {"url": self.fake.url, "limits": FAST, "timeout_seconds": 30.0, **options}
         return SharpSpring(
             account_id=settings.pop("account_id", ACCOUNT),
             secret_key=settings.pop("secret_key", SECRET),
@@ -184,7 +184,7 @@ def test_a_lead_whose_record_was_deleted_is_created_anew(desk: Desk) -> None:
 @pytest.mark.parametrize("fault", [name for name in FaultName if name.value.endswith("_after")])
 @pytest.mark.parametrize("sync", ["create_and_update", "create_only"])
 def test_no_answer_after_the_write_never_doubles(desk: Desk, fault: FaultName, sync: Any) -> None:
-    crm = desk.crm(sync=sync, timeout_seconds=0.25 if fault is FaultName.SLOW_AFTER else 5.0)
+    crm = desk.crm(sync=sync, timeout_seconds=0.25 if fault is FaultName.SLOW_AFTER else 30.0)
     crm.fields()
     desk.fake.inject(fault, seconds=5.0)
     created = desk.fake.created

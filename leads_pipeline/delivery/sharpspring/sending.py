@@ -4,7 +4,7 @@ SharpSpring itself takes each e-mail address once (error 301), so a second creat
 written makes no second record.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -70,6 +70,8 @@ class Row:
     """Why nothing is sent of it any more, where it is still to be seen whether it was written."""
     body: dict[str, str] = field(repr=False, default_factory=dict)
     """What is sent of it next."""
+    doubted: set[str] = field(default_factory=set)
+    """Fields that were refused once."""
 
     @property
     def wanted(self) -> Wanted:
@@ -295,15 +297,12 @@ class Sending:
             row.times_gone, row.record, row.step = row.times_gone + 1, None, Step.CREATE
 
     def _take_refused(self, row: Row, result: RowResult, step: Step) -> None:
-        """Send a row again without the fields that its error is about; else judge it."""
+        """Send a row again, in the end without the fields that its error is about; else judge it."""
         named = {name for name in result.fields if name in row.values and name not in (EMAIL, ID)}
-        if result.code == BAD_COUNTRY and COUNTRY in row.values:
-            self._learned.refused_countries.add(row.values[COUNTRY])
-            named = {COUNTRY}
+        if result.code == BAD_COUNTRY:
+            named = {COUNTRY} & row.values.keys()
         if named and (result.code in INVALID_PARAMETERS or result.code == BAD_COUNTRY):
-            for name in named:
-                row.values.pop(name)
-                row.body.pop(name, None)
+            self._leave_out(row, named)
             row.step = step
         elif result.code in PASSING:
             row.refusals += 1
@@ -313,6 +312,16 @@ class Sending:
         else:
             known = [name for name in result.fields if name in row.values]
             self._put(row, RowState.REJECTED, words_of(result.code, known))
+
+    def _leave_out(self, row: Row, names: Set[str]) -> None:
+        """Send fields no more that were refused twice: one answer may be the API's bad moment, and costs a value."""
+        refused = names & row.doubted
+        row.doubted |= names
+        if COUNTRY in refused:
+            self._learned.refused_countries.add(row.values[COUNTRY])
+        for name in refused:
+            row.values.pop(name)
+            row.body.pop(name, None)
 
     def _leave_out_refused_country(self, row: Row) -> None:
         if row.values.get(COUNTRY) in self._learned.refused_countries:
