@@ -22,6 +22,8 @@ _MOST_LISTED = 200
 def show_deliveries(account: str | None, destination: str | None, *, failed: bool, as_json: bool) -> None:
     """Print the counts by destination, or the leads that did not arrive with the reason of each."""
     settings = load_settings()
+    if account is not None:
+        settings.account(account)
     outbox, log = Outbox(settings.state_dir), DeliveryLog(settings.state_dir)
     if failed:
         rows = outbox.in_states(_NOT_THERE, account, destination) if outbox.exists else []
@@ -63,7 +65,7 @@ def show_deliveries(account: str | None, destination: str | None, *, failed: boo
         if pause is not None and pause > utc_now():
             console.print(
                 f"{one.label} rests until {in_india(pause)}: {log.last_runs(one.account, one.name, 1)[0].reason} "
-                "`leads deliver` tries it at once."
+                "`leads deliver --retry` tries it at once."
             )
 
 

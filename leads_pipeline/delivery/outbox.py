@@ -100,6 +100,15 @@ class Outbox:
             )
             return [date.fromisoformat(row["lead_date"]) for row in rows]
 
+    def waiting(self, account: str, destination: str, now: datetime) -> int:
+        """Return how many leads wait for their next attempt, which is not due yet."""
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM delivery WHERE account = ? AND destination = ? AND next_try_at > ?",
+                (account, destination, now.timestamp()),
+            ).fetchone()
+            return int(row[0])
+
     def in_states(
         self, states: Sequence[DeliveryState], account: str | None = None, destination: str | None = None
     ) -> list[Delivery]:

@@ -97,6 +97,7 @@ class LeadDelivery:
                 total.states or total.noted or total.stop
             ):  # a run that tried nothing does not tell that the CRM answers again
                 self._log.end_run(self._run_record(total))
+        total.waiting = self.outbox.waiting(destination.account, destination.name, self._clock())
         log(_in_words(destination, total))
         if self.crm.unknown_fields:
             names = ", ".join(sorted(self.crm.unknown_fields))
@@ -249,6 +250,8 @@ def _refuse_without_keys(destination: Destination) -> None:
 def _in_words(destination: Destination, sent: Sent) -> str:
     states = ", ".join(f"{count} {state.value}" for state, count in sorted(sent.states.items()))
     text = f"Delivered to {destination.label}: {states or 'nothing was due'}."
+    if sent.waiting:
+        text += f" {sent.waiting} wait for their next attempt; `leads deliver --retry` makes it at once."
     return f"{text} Stopped: {sent.stop.reason}" if sent.stop else text
 
 

@@ -150,7 +150,10 @@ def test_a_stop_leaves_all_its_days_due(desk: Desk) -> None:
     sent = desk.deliver()
 
     assert sent.stop == NO_ANSWER
-    assert desk.lines == [f"Delivered to acme.crm: 2 created, 1 failed. Stopped: {NO_ANSWER.reason}"]
+    assert desk.lines == [
+        "Delivered to acme.crm: 2 created, 1 failed. 1 wait for their next attempt; `leads deliver --retry` makes it "
+        f"at once. Stopped: {NO_ANSWER.reason}"
+    ]
     assert desk.due() == [DAY, day_after(1), day_after(2)]
     desk.clock.move(minutes=1)
     assert desk.deliver().states == {S.CREATED: 1}
