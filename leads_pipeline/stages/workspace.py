@@ -117,7 +117,9 @@ class Workspace:
         for _, near in groupby(sorted(set(days)), key=lambda day: day.toordinal() // _DAYS_AT_ONCE):
             wanted = list(near)
             in_tables = days_with_file(self.settings.data_dir, account, wanted)
-            found += coverage_of(wanted, self.answers_about(account, wanted, source_api), in_tables, now)
+            times = self.catalog.times_about(account, wanted)
+            told = [one for one in times if source_api in (None, one.source_api)]
+            found += coverage_of(wanted, told, in_tables, now)
         return found
 
     def answers_about(self, account: str, days: Iterable[date], source_api: str | None = None) -> list[StoredAnswer]:

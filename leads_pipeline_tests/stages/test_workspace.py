@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leads_pipeline.days import ONE_DAY, days_between
-from leads_pipeline.storage.catalog import Catalog, StoredAnswer
+from leads_pipeline.storage.catalog import AnswerTimes, Catalog
 from leads_pipeline.storage.coverage import DayState, coverage_of
 from leads_pipeline_tests.storage.raw_responses import name_of, response_of, window_of
 from leads_pipeline_tests.support import ist, make_settings, make_workspace
@@ -26,16 +26,16 @@ def test_coverage_of_a_long_history_takes_the_answers_of_a_few_weeks_at_a_time(
         if first not in NOT_ASKED:
             workspace.catalog.add(response_of(name, server_date=None))
     days = days_between(WEEKS[0] - ONE_DAY, WEEKS[-1] + 7 * ONE_DAY)
-    expected = coverage_of(days, workspace.catalog.about(ACCOUNT, days), (), NOW)
+    expected = coverage_of(days, workspace.catalog.times_about(ACCOUNT, days), (), NOW)
     taken: list[int] = []
-    about = Catalog.about
+    about = Catalog.times_about
 
-    def counted(catalog: Catalog, account: str, asked: Iterable[date]) -> list[StoredAnswer]:
+    def counted(catalog: Catalog, account: str, asked: Iterable[date]) -> list[AnswerTimes]:
         answers = about(catalog, account, asked)
         taken.append(len(answers))
         return answers
 
-    monkeypatch.setattr(Catalog, "about", counted)
+    monkeypatch.setattr(Catalog, "times_about", counted)
     coverage = workspace.coverage(ACCOUNT, reversed(days), NOW)
 
     assert coverage == expected
