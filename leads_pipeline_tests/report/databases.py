@@ -16,6 +16,7 @@ from leads_pipeline.storage.tables import (
     ALERTS,
     API_CALLS,
     COVERAGE,
+    DELIVERIES,
     LEADS,
     PUBLICATION,
     QUARANTINE,
@@ -118,6 +119,29 @@ class Published:
             "messages": 0,
         }
         self.rows[ALERTS.name].append(row | values)
+
+    def add_delivery(self, day: date, state: str, minutes: float | None = None, reason: str = "") -> None:
+        """Add a lead on its way to a CRM that arrived so many minutes after it was seen, half an hour after asking."""
+        asked = day_start(day) + timedelta(hours=10)
+        seen = asked + timedelta(minutes=30)
+        arrived = None if minutes is None else seen + timedelta(minutes=minutes)
+        row: dict[str, object] = {
+            "account": ACME,
+            "destination": "crm",
+            "query_id": str(len(self.rows[DELIVERIES.name])),
+            "lead_date": day,
+            "query_time": asked,
+            "first_seen_at": seen,
+            "state": state,
+            "attempts": 1,
+            "last_error": reason,
+            "first_delivered_at": arrived,
+            "delivered_at": arrived,
+            "delivered_after_seconds": None if minutes is None else minutes * 60,
+            "activity": "",
+            "change_number": 1,
+        }
+        self.rows[DELIVERIES.name].append(row)
 
     def add_quarantined(self, number: int, *, account: str = ACME, record: str = "{}") -> None:
         """Add a record that can be no lead."""

@@ -6,7 +6,9 @@ import duckdb
 import pytest
 
 from leads_pipeline.days import day_start
-from leads_pipeline.report.facts import Counted, Period, SectionFacts
+from leads_pipeline.report.delivery_panel import delivery_panel
+from leads_pipeline.report.drawing import drawing_style
+from leads_pipeline.report.facts import Counted, DeliveredTo, Period, SectionFacts
 from leads_pipeline.report.queries import NothingToReportError, ReportRequest, read_facts
 from leads_pipeline.storage.errors import StorageError
 from leads_pipeline_tests.report.databases import ACME, PUBLISHED, published_database, three_weeks
@@ -251,3 +253,35 @@ def test_a_database_of_another_program_version_is_told_without_its_words(databas
 
     assert "publication" not in str(told.value)
     assert told.value.__cause__ is None
+
+
+def test_deliveries_are_counted_with_their_speed_and_the_reasons_of_the_rest(database: Path) -> None:
+    with published_database(database) as published:
+        published.add_leads(DAY, 6)
+        published.add_days(DAY, DAY)
+        published.add_delivery(DAY, "created", 10)
+        published.add_delivery(DAY, "updated", 90)
+        published.add_delivery(DAY, "failed", None, "no answer")
+        published.add_delivery(DAY, "held", None, "no e-mail address")
+        published.add_delivery(DAY, "held", None, "no e-mail address")
+        published.add_delivery(DAY, "parked", None, "refused")
+        published.add_delivery(day_after(30), "created", 1)
+
+    [one] = only_section(database, ReportRequest(last=DAY)).deliveries
+
+    assert (one.account, one.destination, one.leads) == (ACME, "crm", 6)
+    assert (one.arrived, one.late, one.waiting, one.held, one.parked) == (2, 1, 1, 2, 1)
+    assert one.median_seconds == 80 * 60
+    assert one.reasons == (Counted("no e-mail address", 2), Counted("no answer", 1), Counted("refused", 1))
+
+
+def test_the_figure_of_deliveries_tells_what_arrived_and_why_the_rest_did_not() -> None:
+    facts = DeliveredTo(ACME, "crm", 2, 1, 1, 2, 1, 4800.0, (Counted("no e-mail address", 2), Counted("refused", 1)))
+
+    with drawing_style():
+        panel = delivery_panel(facts, "s0-delivery0")
+
+    assert panel.title == "33% of the leads reached crm, half within 80 min of the enquiry"
+    assert panel.note.endswith("Not there: no e-mail address (2); refused (1).")
+    assert ("not there: no e-mail address", "2") in panel.numbers.rows
+    assert panel.svg.lstrip().startswith("<svg")
