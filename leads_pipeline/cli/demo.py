@@ -50,7 +50,7 @@ def run_demo(*, again: bool, crm: str | None = None) -> None:
     if chosen:
         run_crm_demo(with_demo, setup, chosen, console)
     else:
-        console.print(_NEXT, highlight=False)
+        Console(soft_wrap=True, highlight=False).print(_NEXT)
 
 
 def _summarise(settings: Settings, setup: DemoSetup) -> None:
@@ -85,6 +85,7 @@ def remove_demo() -> None:
         data / "quarantine" / f"account={DEMO_ACCOUNT}",
         settings.state_dir / "normalized" / DEMO_ACCOUNT,
         settings.state_dir / "lead_ids" / DEMO_ACCOUNT,
+        settings.state_dir / "day_changes" / DEMO_ACCOUNT,
         settings.state_dir / f"replay-{DEMO_ACCOUNT}",
     ):
         shutil.rmtree(folder, ignore_errors=True)

@@ -52,7 +52,7 @@ def run_crm_demo(settings: Settings, setup: DemoSetup, crm: CrmName, console: Co
         console.print("And again:")
         LeadDelivery(workspace, destination, _RUN).deliver(days, console.print)
     publish_tables(workspace, lambda _: None)
-    console.print(_NEXT)
+    Console(soft_wrap=True, highlight=False).print(_NEXT)
 
 
 @contextmanager

@@ -248,7 +248,8 @@ def _refuse_without_keys(destination: Destination) -> None:
 
 
 def _in_words(destination: Destination, sent: Sent) -> str:
-    states = ", ".join(f"{count} {state.value}" for state, count in sorted(sent.states.items()))
+    counts = [f"{count} {state.value}" for state, count in sorted(sent.states.items())]
+    states = ", ".join([*counts, *([f"{sent.noted} noted as activity"] if sent.noted and not counts else [])])
     text = f"Delivered to {destination.label}: {states or 'nothing was due'}."
     if sent.waiting:
         text += f" {sent.waiting} wait for their next attempt; `leads deliver --retry` makes it at once."

@@ -32,6 +32,8 @@ class DeliverySetup:
     """At most so many calls in so many seconds; of bulk calls too."""
     rows_per_call: int
     timeout_seconds: float
+    activity: str = ""
+    """LeadSquared's activity type that notes each enquiry; empty for none."""
     ahead_seconds: float = 0.0
     """How far its clock is ahead, so that nobody waits for next attempts."""
 
@@ -54,6 +56,7 @@ class DeliverySetup:
             fields=tuple(FieldSource(name, source) for name, source in default_fields(self.crm).items()),
             address=self.address,
             phone_form="dashed" if self.crm == "leadsquared" else "e164",
+            activity=self.activity,
             start=FIRST_DAY,
             limits={"calls": limit, "bulk_calls": limit},
             rows_per_call=self.rows_per_call,

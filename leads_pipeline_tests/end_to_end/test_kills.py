@@ -71,7 +71,7 @@ TWICE = (
 )
 """Kills of the run that was to heal the first kill."""
 
-OF_OTHER_COMMANDS = ("alerts:", "mirror:", "replay:")
+OF_OTHER_COMMANDS = ("alerts:", "delivery:", "mirror:", "replay:")
 """Points that a pull never reaches; those of the mirror are reached by one into a large store (test_mirror.py)."""
 
 RANDOM_MOMENTS = 20
