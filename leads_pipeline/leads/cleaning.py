@@ -4,6 +4,7 @@ Every function takes and returns arrays of the same length, and gives NULL for N
 """
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pandas as pd
@@ -19,12 +20,28 @@ _IST_OFFSET = timedelta(hours=5, minutes=30)  # without daylight saving since 19
 _TIME_SHAPE = r"^20[0-9]{2}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]$"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
+_MOST_BYTES_TOGETHER = 1 << 30  # half of what one array of texts can hold
+
 _NEEDS_TEXT_RULES = r"(?i)<br|[\r\n\t]|  "
 _BREAK_TAG = r"(?i)<br\s*/?>"
 
 _PLAIN_SECONDS = re.compile(r"([0-9]{1,9})(?: ?(?:s|secs?|seconds?)\.?)?", re.IGNORECASE)
 _MINUTES_SECONDS = re.compile(r"([0-9]{1,5}):([0-5][0-9])")
 _HOURS_MINUTES_SECONDS = re.compile(r"([0-9]{1,4}):([0-5]?[0-9]):([0-5][0-9])")
+
+
+def together(function: Callable[..., pa.Array], *columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Return what the function makes of each column, by name; of several sets it takes one column each.
+
+    All are equally long. One call for all of them saves what each call costs whatever its length, such as the
+    compiling of patterns; columns too large to be one array are taken one by one.
+    """
+    names = list(columns[0])
+    if sum(column.nbytes for column in columns[0].values()) > _MOST_BYTES_TOGETHER:
+        return {name: function(*(one[name] for one in columns)) for name in names}
+    result = function(*(pa.concat_arrays([one[name] for name in names]) for one in columns))
+    rows = len(result) // len(names)
+    return {name: result.slice(place * rows, rows) for place, name in enumerate(names)}
 
 
 def fold_blanks(texts: pa.Array) -> pa.Array:
@@ -48,7 +65,14 @@ def ist_wall_clock(texts: pa.Array) -> pa.Array:
     Strict: no other form, no 30 February, no second 60, years 2000 to 2099 (contract: v2 success, 3).
     """
     shaped = null_where(pc.invert(pc.match_substring_regex(texts, _TIME_SHAPE)), texts)
-    # Arrow's own parser makes 2 March of 30 February; pandas' refuses it.
+    try:
+        return shaped.cast(WALL_CLOCK)
+    except pa.ArrowInvalid:  # there is a 30 February or a 25th hour among them
+        return _readable_times(shaped)
+
+
+def _readable_times(shaped: pa.Array) -> pa.Array:
+    # Arrow's strptime makes 2 March of 30 February; pandas' refuses it.
     series = pd.Series(shaped.to_numpy(zero_copy_only=False))
     parsed = pd.to_datetime(series, format=_TIME_FORMAT, errors="coerce")
     return pa.array(parsed, type=WALL_CLOCK, from_pandas=True)
@@ -79,9 +103,16 @@ def _text_rules(texts: pa.Array) -> pa.Array:
     texts = pc.replace_with_mask(texts, other_breaks, without)
     for literal, replacement in (("\r\n", "\n"), ("\r", "\n"), ("\t", " ")):
         texts = pc.replace_substring(texts, literal, replacement)
-    while pc.any(pc.match_substring_regex(texts, "  ")).as_py():
-        texts = pc.replace_substring(texts, "  ", " ")
+    texts = _without_runs_of_spaces(texts)
     return pc.replace_substring(pc.replace_substring(texts, " \n", "\n"), "\n ", "\n")
+
+
+def _without_runs_of_spaces(texts: pa.Array) -> pa.Array:
+    with_runs = pc.fill_null(pc.match_substring_regex(texts, "  "), False)
+    if not pc.any(with_runs, min_count=0).as_py():
+        return texts
+    shorter = pc.replace_substring(pc.replace_substring(texts.filter(with_runs), "   ", " "), "  ", " ")
+    return pc.replace_with_mask(texts, with_runs, _without_runs_of_spaces(shorter))
 
 
 def clean_seconds(texts: pa.Array) -> pa.Array:

@@ -28,15 +28,23 @@ _REGIONS = pa.array(sorted(phonenumbers.SUPPORTED_REGIONS), TEXT)
 _HOME_PREFIX = "+91"  # no other country's code begins so
 _NO_COUNTRY = phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
 
+
 # Letters of all scripts: Indian providers give out addresses in Indian ones (RFC 6531).
-_LOCAL_WORD = r"[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+"
-_DOMAIN_LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?"
-_TOP_LABEL = r"\p{L}[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}]"
-_ADDRESS = rf"^{_LOCAL_WORD}(?:\.{_LOCAL_WORD})*@(?:{_DOMAIN_LABEL}\.)+{_TOP_LABEL}$"
+def _address(letter: str, digit: str, mark: str) -> str:
+    """Return the pattern of an address of these letters, digits and combining marks."""
+    inner = f"{letter}{mark}{digit}"
+    word = rf"[{inner}!#$%&'*+/=?^_`{{|}}~-]+"
+    label, top = f"[{letter}{digit}](?:[{inner}-]*[{inner}])?", f"[{letter}][{inner}-]*[{inner}]"
+    return rf"^{word}(?:\.{word})*@(?:{label}\.)+{top}$"
+
+
+_ADDRESS, _ASCII_ADDRESS = _address(r"\p{L}", r"\p{N}", r"\p{M}"), _address("A-Za-z", "0-9", "")
 _LONGEST_ADDRESS = 254  # RFC 5321, as is the next
 _LONGEST_LOCAL_PART = 64
 
-_PLACEHOLDER = r"(?i)^(?:indiamart )?buyer$|^\P{L}*$"  # contract: v2 success, 4
+_PLACEHOLDER, _ASCII_PLACEHOLDER = (  # contract: v2 success, 4
+    rf"(?i)^(?:indiamart )?buyer$|^{no_letter}*$" for no_letter in (r"\P{L}", "[^A-Za-z]")
+)
 
 
 def phones_to_e164(phones: pa.Array, regions: pa.Array) -> pa.Array:
@@ -139,7 +147,7 @@ def clean_emails(texts: pa.Array) -> pa.Array:
     Two addresses in one field, a display name and quoted local parts are none.
     """
     lowered = pc.utf8_lower(texts)
-    well_formed = pc.match_substring_regex(lowered, _ADDRESS)
+    well_formed = _matches(lowered, _ASCII_ADDRESS, _ADDRESS)
     short = pc.and_(
         pc.less_equal(pc.utf8_length(lowered), _LONGEST_ADDRESS),
         pc.less_equal(pc.find_substring(lowered, "@"), _LONGEST_LOCAL_PART),
@@ -154,4 +162,13 @@ def clean_names(texts: pa.Array) -> pa.Array:
     such as `-` or a phone number, is no name either.
     """
     names = clean_text(texts)
-    return null_where(pc.match_substring_regex(names, _PLACEHOLDER), names)
+    return null_where(_matches(names, _ASCII_PLACEHOLDER, _PLACEHOLDER), names)
+
+
+def _matches(texts: pa.Array, ascii_pattern: str, pattern: str) -> pa.Array:
+    """Return which texts the pattern matches; the other one says the same of ASCII texts, and costs less to compile."""
+    matches = pc.match_substring_regex(texts, ascii_pattern)
+    others = pc.fill_null(pc.invert(pc.string_is_ascii(texts)), False)
+    if not pc.any(others, min_count=0).as_py():
+        return matches
+    return pc.replace_with_mask(matches, others, pc.match_substring_regex(texts.filter(others), pattern))

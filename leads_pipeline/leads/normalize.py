@@ -5,10 +5,10 @@ or in `extra`, and a record that cannot be a lead stands whole in quarantine. Me
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +23,7 @@ from leads_pipeline.leads.cleaning import (
     ist_wall_clock,
     null_where,
     original_where_changed,
+    together,
 )
 from leads_pipeline.leads.contacts import (
     HOME_REGION,
@@ -54,9 +55,10 @@ from leads_pipeline.leads.schema import (
     TEXT,
     UNREAD_REQUIREMENTS,
     VERSIONS,
+    Cleaning,
     SourceField,
 )
-from leads_pipeline.leads.values import is_blank, json_text, text_of, without_lone_surrogates
+from leads_pipeline.leads.values import BLANKS, is_blank, json_text, text_of, without_lone_surrogates
 
 NOT_AN_OBJECT = "not_an_object"
 NO_QUERY_ID = "no_query_id"
@@ -66,6 +68,10 @@ UNREADABLE_QUERY_TIME = "unreadable_query_time"
 _KNOWN = frozenset(KNOWN_FIELDS)
 _RECEIVER_FIELD = "RECEIVER_MOBILE"
 _BUYERS_NUMBERS = ("sender_mobile", "sender_mobile_alt", "sender_phone", "sender_phone_alt")
+
+_FIELDS_BY_CLEANING: dict[Cleaning, list[SourceField]] = {
+    cleaning: [field for field in SOURCE_FIELDS if field.cleaning == cleaning] for cleaning in get_args(Cleaning)
+}
 
 Record = Mapping[str, object]
 _NOTHING: Record = {}
@@ -148,7 +154,7 @@ def normalize_answer(records: Sequence[object], facts: AnswerFacts) -> Normalize
     candidates, rejected = _with_id(records)
     timed, untimed = _with_time(candidates)
     kept = _last_of_each_id(timed)
-    others = [_unknown_fields(candidate.record) for candidate in kept.candidates]
+    others = _unknown_fields([candidate.record for candidate in kept.candidates])
 
     leads = _leads_table(kept, others, facts)
     quarantine = _quarantine_table(sorted(rejected + untimed, key=lambda one: one.position), facts)
@@ -189,6 +195,9 @@ def _query_id(record: Record) -> str | None:
     A float may have lost digits, so it is no id.
     """
     value = record.get(QUERY_ID_FIELD)
+    if isinstance(value, str) and value.isascii():
+        stripped = value.strip()
+        return None if stripped in BLANKS else stripped
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     text = text_of(value)
@@ -198,6 +207,8 @@ def _query_id(record: Record) -> str | None:
 def _with_time(candidates: list[_Candidate]) -> tuple[_Timed, list[_Rejected]]:
     texts = pc.utf8_trim_whitespace(_texts([one.record.get(QUERY_TIME_FIELD) for one in candidates]))
     wall_clock = ist_wall_clock(texts)
+    if wall_clock.null_count == 0:
+        return _Timed(candidates, wall_clock), []
     readable = pc.is_valid(wall_clock)
     timed: list[_Candidate] = []
     rejected: list[_Rejected] = []
@@ -212,14 +223,21 @@ def _with_time(candidates: list[_Candidate]) -> tuple[_Timed, list[_Rejected]]:
 
 
 def _last_of_each_id(timed: _Timed) -> _Timed:
-    last = sorted({candidate.query_id: row for row, candidate in enumerate(timed.candidates)}.values())
+    last_rows = {candidate.query_id: row for row, candidate in enumerate(timed.candidates)}
+    if len(last_rows) == len(timed.candidates):
+        return timed
+    last = sorted(last_rows.values())
     return _Timed([timed.candidates[row] for row in last], timed.wall_clock.take(pa.array(last, pa.int64())))
 
 
-def _unknown_fields(record: Record) -> Record:
-    if record.keys() <= _KNOWN:
-        return _NOTHING
-    return {name: value for name, value in record.items() if name not in _KNOWN and _says_something(value)}
+def _unknown_fields(records: Sequence[Record]) -> list[Record]:
+    unknown = set().union(*records) - _KNOWN
+    return [
+        _NOTHING
+        if unknown.isdisjoint(record)
+        else {name: value for name, value in record.items() if name in unknown and _says_something(value)}
+        for record in records
+    ]
 
 
 def _says_something(value: object) -> bool:
@@ -230,7 +248,7 @@ def _says_something(value: object) -> bool:
 def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.Table:
     records = [candidate.record for candidate in kept.candidates]
     given = _source_texts(records)
-    folded = {name: fold_blanks(texts) for name, texts in given.items()}
+    folded = together(fold_blanks, given)
     folded[QUERY_ID_FIELD] = pa.array([candidate.query_id for candidate in kept.candidates], TEXT)
     folded[QUERY_TYPE_FIELD] = fold_blanks_of_codes(given[QUERY_TYPE_FIELD])
 
@@ -263,35 +281,41 @@ def _source_columns(
     buyers_regions = phone_regions(folded[COUNTRY_FIELD], default_country)
     sellers_region = pa.repeat(pa.scalar(default_country, TEXT), len(buyers_regions))
     columns: dict[str, pa.Array] = {}
-    for field in SOURCE_FIELDS:
-        regions = sellers_region if field.field == _RECEIVER_FIELD else buyers_regions
-        cleaned = _cleaned(field, folded[field.field], regions)
-        columns[field.column] = cleaned
-        if field.keeps_original:
-            said = null_where(pc.is_null(folded[field.field]), given[field.field])
-            columns[field.original_column] = original_where_changed(said, cleaned)
+    for cleaning, fields in _FIELDS_BY_CLEANING.items():
+        texts = {field.column: folded[field.field] for field in fields}
+        regions = {
+            field.column: sellers_region if field.field == _RECEIVER_FIELD else buyers_regions for field in fields
+        }
+        cleaned = together(_cleaner(cleaning), texts, *([regions] if cleaning == "phone" else []))
+        columns |= cleaned
+        if fields[0].keeps_original:
+            said = {field.column: given[field.field] for field in fields}
+            originals = together(_originals, said, texts, cleaned)
+            columns |= {field.original_column: originals[field.column] for field in fields}
     countries = countries_of_numbers(folded[COUNTRY_FIELD], [columns[name] for name in _BUYERS_NUMBERS])
     columns[COUNTRY_FIELD.lower()] = countries
     columns[COUNTRY_FROM_NUMBER] = null_where(pc.is_null(countries), pc.is_null(folded[COUNTRY_FIELD]))
     return columns | requirement_columns(columns[MESSAGE_COLUMN])
 
 
-def _cleaned(field: SourceField, texts: pa.Array, regions: pa.Array) -> pa.Array:
-    if texts.null_count == len(texts):  # several fields are blank in every record
-        return pa.nulls(len(texts), LEADS_ARROW_SCHEMA.field(field.column).type)
-    match field.cleaning:
+def _cleaner(cleaning: Cleaning) -> Callable[..., pa.Array]:
+    match cleaning:
         case "text":
-            return clean_text(texts)
+            return clean_text
         case "seconds":
-            return clean_seconds(texts)
+            return clean_seconds
         case "name":
-            return clean_names(texts)
+            return clean_names
         case "email":
-            return clean_emails(texts)
+            return clean_emails
         case "phone":
-            return phones_to_e164(texts, regions)
+            return phones_to_e164
         case "none":
-            return texts
+            return lambda texts: texts
+
+
+def _originals(given: pa.Array, folded: pa.Array, cleaned: pa.Array) -> pa.Array:
+    return original_where_changed(null_where(pc.is_null(folded), given), cleaned)
 
 
 def _quarantine_table(rejected: list[_Rejected], facts: AnswerFacts) -> pa.Table:
@@ -331,7 +355,7 @@ def _texts(values: Sequence[object]) -> pa.Array:
     try:
         return pa.array(values, TEXT)
     except (TypeError, ValueError):  # a value that is not text, or text with half a surrogate pair
-        return pa.array([text_of(value) for value in values], TEXT)
+        return pa.array([value if value is None else text_of(value) for value in values], TEXT)
 
 
 def _trimmed_texts(fields: Mapping[str, object]) -> dict[str, str]:

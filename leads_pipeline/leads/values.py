@@ -20,10 +20,10 @@ def text_of(value: object) -> str | None:
     Whole numbers are written in full (2769560468), whatever is neither text nor a whole number as compact
     JSON. Zero is "0" also when it came as 0.0. Halves of surrogate pairs become U+FFFD.
     """
+    if isinstance(value, str):
+        return value if value.isascii() else without_lone_surrogates(value)
     if value is None:
         return None
-    if isinstance(value, str):
-        return without_lone_surrogates(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
         return "0"
     return json_text(value)

@@ -1,6 +1,8 @@
 """The second stage: every answer that is not in the tables yet becomes typed leads and quarantined records."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,6 +21,8 @@ from leads_pipeline.storage.normalized_files import AnswerCounts, NormalizedFile
 
 _TOLD_ONE_BY_ONE = 7
 """Up to so many answers each have a line of their own in the run's log."""
+_READERS = 2
+"""Answers that are read at the same time: most of the work is done outside of Python's lock."""
 _NO_RECORDS = AnswerCounts(0, 0, 0, 0)
 
 
@@ -69,8 +73,8 @@ def normalize_pending(
     """Normalise the account's answers that are not in the tables; keep the results until they are merged."""
     answers = pending_answers(workspace, account, days)
     total = NormalizedAnswers()
-    for answer in answers:
-        normalized = _normalize(workspace, answer)
+    for answer, records in _read_ahead(workspace, answers):
+        normalized = _keep(workspace, answer, records)
         total += normalized
         if len(answers) <= _TOLD_ONE_BY_ONE:
             log(f"Read the answer for {answer.window}: {_in_words(normalized.counts)}.")
@@ -93,7 +97,7 @@ def normalized_file(workspace: Workspace, answer: StoredAnswer) -> NormalizedFil
     files = workspace.normalized_files(answer.account)
     found = files.read(answer.response_id)
     if found is None:
-        _normalize(workspace, answer)
+        _keep(workspace, answer, read_answer(workspace, answer))
         found = files.read(answer.response_id)
     if found is None:
         raise RecordsLostError(f"The normalised leads of {answer.response_id} can't be read back. Check the disk.")
@@ -128,8 +132,31 @@ def read_answer(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswer:
     return normalized_answer(workspace, answer, records_in(answer.source_api, body, is_import=answer.is_import))
 
 
-def _normalize(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswers:
-    normalized = read_answer(workspace, answer)
+def _read_ahead(
+    workspace: Workspace, answers: Sequence[StoredAnswer]
+) -> Iterator[tuple[StoredAnswer, NormalizedAnswer]]:
+    """Yield the answers in their order with what they hold, reading the next ones meanwhile.
+
+    Memory is bounded by that few answers, however many there are. One alone is read without a thread, whose memory
+    the allocator would keep.
+    """
+    if len(answers) == 1:
+        yield answers[0], read_answer(workspace, answers[0])
+        return
+    reading: deque[tuple[StoredAnswer, Future[NormalizedAnswer]]] = deque()
+    with ThreadPoolExecutor(_READERS) as readers:
+        for answer in answers:
+            reading.append((answer, readers.submit(read_answer, workspace, answer)))
+            if len(reading) > _READERS:
+                earliest, read = reading.popleft()
+                yield earliest, read.result()
+        while reading:
+            earliest, read = reading.popleft()
+            yield earliest, read.result()
+
+
+def _keep(workspace: Workspace, answer: StoredAnswer, normalized: NormalizedAnswer) -> NormalizedAnswers:
+    """Store what the answer holds until it is merged; nothing, if not every record is accounted for."""
     counts = AnswerCounts(
         received=answer.records,
         leads=len(normalized.leads),

@@ -71,9 +71,16 @@ def coverage_of(
 
 def times_of(answer: StoredAnswer) -> AnswerTimes:
     """Return what the answer says of days."""
-    moments = (answer.window.start, answer.window.end, answer.proven_until, answer.fetched_at)
-    times = (moment.timestamp() for moment in moments)
-    return AnswerTimes(answer.response_id, answer.source_api, *times, answer.outcome.value, int(answer.merged))
+    return AnswerTimes(
+        answer.response_id,
+        answer.source_api,
+        start=answer.window.start.timestamp(),
+        end=answer.window.end.timestamp(),
+        proven_until=answer.proven_until.timestamp(),
+        fetched_at=answer.fetched_at.timestamp(),
+        outcome=answer.outcome.value,
+        merged=int(answer.merged),
+    )
 
 
 def _day_number(moment: float) -> int:

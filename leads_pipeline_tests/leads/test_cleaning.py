@@ -1,11 +1,13 @@
 import sys
 import unicodedata
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from leads_pipeline.leads.cleaning import clean_seconds, clean_text
+from leads_pipeline.leads import cleaning
+from leads_pipeline.leads.cleaning import clean_seconds, clean_text, ist_wall_clock, together
 from leads_pipeline.leads.schema import TEXT
 
 
@@ -50,3 +52,31 @@ def test_durations_are_whole_seconds_or_nothing(given: str | None, seconds: int 
 def test_columns_and_single_texts_are_trimmed_alike() -> None:
     letters = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) != "Cs"]
     assert pc.utf8_trim_whitespace(pa.array(letters)).to_pylist() == [letter.strip() for letter in letters]
+
+
+def test_a_time_that_no_clock_showed_costs_only_itself() -> None:
+    good = "2024-02-29 23:59:59"
+    bad = [
+        "2024-02-30 10:00:00",
+        "2023-02-29 10:00:00",
+        "2024-13-01 10:00:00",
+        "2024-05-23 24:00:00",
+        "1999-05-23 10:00:00",
+    ]
+    for one in (*bad, "2024-05-23T10:00:00", "", None):
+        [first, read, last] = ist_wall_clock(pa.array([good, one, good], TEXT)).to_pylist()
+        assert read is None
+        assert first == last == datetime(2024, 2, 29, 23, 59, 59)
+
+
+@pytest.mark.parametrize("most_bytes", [1 << 30, 0])
+def test_columns_are_the_same_taken_together_and_one_by_one(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleaning, "_MOST_BYTES_TOGETHER", most_bytes)
+    columns = {"a": pa.array(["x<br>y", None], TEXT), "b": pa.array(["  ", "p   q"], TEXT)}
+    cleaned = together(clean_text, columns)
+    assert {name: column.to_pylist() for name, column in cleaned.items()} == {"a": ["x\ny", None], "b": [None, "p q"]}
+
+
+def test_any_run_of_spaces_becomes_one() -> None:
+    runs = pa.array([f"a{' ' * length}b" for length in range(1, 70)], TEXT)
+    assert set(clean_text(runs).to_pylist()) == {"a b"}

@@ -205,3 +205,10 @@ def test_the_text_of_a_cleaned_address_is_kept() -> None:
 )
 def test_a_placeholder_is_no_name(written: str, name: str | None) -> None:
     assert clean_names(pa.array([written, None], TEXT)).to_pylist() == [name, None]
+
+
+def test_addresses_and_names_of_all_scripts_are_told_apart_in_one_column() -> None:
+    addresses = ["asha@buyer.example", "आशा@खरीदार.भारत", "asha@@b.example", "आशा@@b.भारत", None]
+    assert clean_emails(pa.array(addresses, TEXT)).to_pylist() == [addresses[0], addresses[1], None, None, None]
+    names = ["Buyer", "आशा", "९८१२३", "42", "Asha", None]
+    assert clean_names(pa.array(names, TEXT)).to_pylist() == [None, "आशा", None, None, "Asha", None]

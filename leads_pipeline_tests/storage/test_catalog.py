@@ -6,6 +6,7 @@ import pytest
 from leads_pipeline.days import ONE_DAY, days_between
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.storage.catalog import Catalog, MergedCounts
+from leads_pipeline.storage.coverage import times_of
 from leads_pipeline.storage.raw import RawStore, RawStoreError
 from leads_pipeline_tests.storage.raw_responses import BODY, SENT, name_of, store, window_of
 
@@ -185,3 +186,13 @@ def test_forgetting_an_account_forgets_no_other(stored: Stored) -> None:
     stored.catalog.forget("a_b")
     assert stored.catalog.accounts() == ["a_b2", "axb"]
     assert stored.catalog.announced() == ["a_b2.v2.later", "axb.v2.later"]
+
+
+def test_the_times_of_answers_are_those_of_the_answers_themselves(stored: Stored) -> None:
+    for days in (0, 1, 6):
+        stored.add(DAY, DAY + days * ONE_DAY)
+    stored.catalog.mark_merged([merged(about(stored, DAY)[0])])
+    answers = stored.catalog.about("indiamart", [DAY])
+    assert stored.catalog.times_about("indiamart", [DAY]) == [times_of(answer) for answer in answers]
+    assert {answer.merged for answer in answers} == {True, False}
+    assert stored.catalog.times_about("indiamart", []) == []
