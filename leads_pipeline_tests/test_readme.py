@@ -50,6 +50,22 @@ def test_every_command_in_the_readme_exists() -> None:
     assert told == known
 
 
+def test_the_deliveries_in_the_readme_are_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in setting_names():
+        monkeypatch.delenv(name, raising=False)
+    tables = README.partition("<!-- deliveries -->\n```toml\n")[2].partition("```")[0]
+    (tmp_path / "accounts.toml").write_text(f'[accounts.acme]\nkey_env = "ACME_CRM_KEY"\n\n{tables}')
+
+    leadsquared, sharpspring = load_settings(tmp_path).destinations
+
+    fields = {source.field: source for source in leadsquared.fields}
+    assert (leadsquared.crm, leadsquared.search_key, leadsquared.phone_form) == ("leadsquared", "Phone", "dashed")
+    assert fields["mx_Product"].source == "query_product_name"
+    assert fields["mx_City"].default == "not given"
+    assert "Mobile" not in fields
+    assert (sharpspring.crm, sharpspring.has_keys) == ("sharpspring", False)
+
+
 def test_the_accounts_file_in_the_readme_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in setting_names():
         monkeypatch.delenv(name, raising=False)
