@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from leads_pipeline_tests.memory import memory_root
 from leads_pipeline_tests.storage.children import CONTEXT
@@ -43,6 +44,9 @@ PRELOADED = (
 """What tests run in children: imported once, by the process that they are forked from."""
 
 CONTEXT.set_forkserver_preload([*PRELOADED])
+
+settings.register_profile("gate", deadline=None, database=None)  # how long one example takes is no property of it
+settings.load_profile("gate")
 
 if memory := memory_root():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))  # where pytest makes the folders of tmp_path

@@ -82,7 +82,7 @@ def test_pauses_grow_from_half_a_minute_to_six_hours() -> None:
     assert seconds == [30, 30, 120, 480, 1920, 7680, 21600, 21600, 21600]
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from(["a@x", "b@x", "c@x", ""]), st.integers(0, 5)), max_size=25),
     st.integers(1, 6),

@@ -3,7 +3,6 @@
 import json
 import logging
 import random
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +129,7 @@ def server() -> Iterator[FakeLeadSquared]:
 
 @pytest.fixture
 def desk(server: FakeLeadSquared, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    domain = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:80] + ".example"
+    domain = f"test-{zlib.crc32(request.node.name.encode()):08x}.example"
     yield Desk(server, tmp_path / "calls.sqlite", domain, len(server.calls))
     server.clear_faults()
 
