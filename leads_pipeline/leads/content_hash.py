@@ -6,57 +6,53 @@ are cleaned. Changing anything here makes every stored lead look changed.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leads_pipeline.leads.cleaning import together
 from leads_pipeline.leads.schema import TEXT
 
 
-def content_hashes(known: Mapping[str, pa.Array], unknown: Sequence[Mapping[str, str]]) -> pa.Array:
+def content_hashes(known: Mapping[str, pa.Array], unknown: Mapping[int, Mapping[str, str]]) -> pa.Array:
     """Return the SHA-256 (hex) of each lead's fields.
 
-    `known` holds for each known field its trimmed texts, NULL where blank; `unknown` for each lead the trimmed
-    texts of its other fields that are not blank. The hash is over the sorted pieces
+    `known` holds for each known field its trimmed texts, NULL where blank; `unknown` the trimmed texts of the other
+    fields that are not blank, by row, for those that have any. The hash is over the sorted pieces
     `<length of name>:<name>=<length of text>:<text>;` of the fields that are not blank, in UTF-8 with lengths in
     bytes.
     """
-    if not unknown:
-        return pa.array([], TEXT)
-    ordered = sorted((name for name in known if known[name].null_count < len(unknown)), key=_head)
-    pieces = together(_pieces, {name: known[name] for name in ordered}, _heads(ordered, len(unknown)))
-    hashes = _hashes(pc.binary_join_element_wise(*pieces.values(), "")) if pieces else [_sha256(b"")] * len(unknown)
-    with_others = [row for row, others in enumerate(unknown) if others]
-    chosen = pa.array(with_others, pa.int64())
-    for row, own in zip(with_others, _rows([column.take(chosen) for column in pieces.values()]), strict=True):
-        others = [_piece(name, text) for name, text in unknown[row].items()]
-        hashes[row] = _sha256("".join(sorted([*own, *others])).encode())
+    ordered = sorted(known, key=_head)
+    parts = [part for name in ordered for part in (_starts(name, known[name]), known[name])]
+    # Each piece but the last ends where the next one starts, so that texts are copied once.
+    hashes = _hashes(pc.binary_join_element_wise(*parts, ";", "", null_handling="skip"))
+    for row, others in unknown.items():
+        own = {name: text for name in ordered if (text := known[name][row].as_py()) is not None}
+        hashes[row] = _sha256("".join(sorted(_piece(name, text) for name, text in {**own, **others}.items())).encode())
     return pa.array(hashes, TEXT)
 
 
-def _rows(columns: Sequence[pa.Array]) -> Iterator[tuple[str, ...]]:
-    return zip(*(column.to_pylist() for column in columns), strict=True)
-
-
-def _heads(names: Sequence[str], rows: int) -> dict[str, pa.Array]:
-    return {name: pa.repeat(pa.scalar(_head(name), TEXT), rows) for name in names}
-
-
-def _pieces(texts: pa.Array, heads: pa.Array) -> pa.Array:
-    lengths = pc.binary_length(texts).cast(TEXT)
-    return pc.fill_null(pc.binary_join_element_wise(heads, lengths, ":", texts, ";", ""), "")
+def _starts(name: str, texts: pa.Array) -> pa.Array:
+    """Return what stands before each of the field's texts, behind the end of the piece before."""
+    lengths = pc.binary_length(texts).dictionary_encode()
+    return pa.array([f";{_head(name)}{length}:" for length in lengths.dictionary.to_pylist()], TEXT).take(
+        lengths.indices
+    )
 
 
 def _hashes(contents: pa.Array) -> list[str]:
-    """Return the hash of each text, of its bytes where they lie: to make Python texts of them takes as long again."""
+    """Return the hash of each text but for its first byte.
+
+    It is of the bytes where they lie: to make Python texts of them takes as long again.
+    """
+    if not len(contents):
+        return []
     _, offsets, data = contents.buffers()
     ends = np.frombuffer(offsets, np.int32, len(contents) + 1, contents.offset * 4).tolist()
     content = memoryview(data)
-    return [_sha256(content[start:end]) for start, end in pairwise(ends)]
+    return [_sha256(content[start + 1 : end]) for start, end in pairwise(ends)]
 
 
 def _sha256(content: bytes | memoryview) -> str:

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +20,6 @@ from leads_pipeline.leads.cleaning import (
     fold_blanks,
     fold_blanks_of_codes,
     ist_to_utc,
-    ist_wall_clock,
     null_where,
     original_where_changed,
     together,
@@ -37,18 +36,18 @@ from leads_pipeline.leads.content_hash import content_hashes
 from leads_pipeline.leads.frames import to_frame
 from leads_pipeline.leads.lateness import first_seen_after
 from leads_pipeline.leads.message import requirement_columns
+from leads_pipeline.leads.plain_answers import PlainColumns
+from leads_pipeline.leads.received import ReceivedLeads, Record, RejectedRecord, leads_in_columns, sort_out
 from leads_pipeline.leads.schema import (
     COUNTRY_FIELD,
     COUNTRY_FROM_NUMBER,
     FIRST_SEEN_AFTER,
     INSTANT,
-    KNOWN_FIELDS,
     KNOWN_QUERY_TYPES,
     LEADS_ARROW_SCHEMA,
     MESSAGE_COLUMN,
     QUARANTINE_ARROW_SCHEMA,
     QUERY_ID_FIELD,
-    QUERY_TIME_FIELD,
     QUERY_TYPE_FIELD,
     SOURCE_APIS,
     SOURCE_FIELDS,
@@ -58,23 +57,14 @@ from leads_pipeline.leads.schema import (
     Cleaning,
     SourceField,
 )
-from leads_pipeline.leads.values import BLANKS, is_blank, json_text, text_of, without_lone_surrogates
+from leads_pipeline.leads.values import is_blank, json_text, text_of, without_lone_surrogates
 
-NOT_AN_OBJECT = "not_an_object"
-NO_QUERY_ID = "no_query_id"
-NO_QUERY_TIME = "no_query_time"
-UNREADABLE_QUERY_TIME = "unreadable_query_time"
-
-_KNOWN = frozenset(KNOWN_FIELDS)
 _RECEIVER_FIELD = "RECEIVER_MOBILE"
 _BUYERS_NUMBERS = ("sender_mobile", "sender_mobile_alt", "sender_phone", "sender_phone_alt")
 
 _FIELDS_BY_CLEANING: dict[Cleaning, list[SourceField]] = {
     cleaning: [field for field in SOURCE_FIELDS if field.cleaning == cleaning] for cleaning in get_args(Cleaning)
 }
-
-Record = Mapping[str, object]
-_NOTHING: Record = {}
 
 
 class RecordsDoNotAddUp(Exception):
@@ -120,159 +110,76 @@ class NormalizedAnswer:
     unread_requirement_values: int
 
 
-class _Candidate(NamedTuple):
-    """An object with an id, at its place in the answer."""
-
-    position: int
-    query_id: str
-    record: Record
-
-
-@dataclass(frozen=True)
-class _Rejected:
-    """A record that cannot be a lead."""
-
-    position: int
-    reason: str
-    record: object
-
-
-@dataclass(frozen=True)
-class _Timed:
-    """Records that are leads, with the instants of their query_time on India's clocks."""
-
-    candidates: list[_Candidate]
-    wall_clock: pa.Array
-
-
 def normalize_answer(records: Sequence[object], facts: AnswerFacts) -> NormalizedAnswer:
     """Return the records of one answer as typed leads and quarantine. Takes any parsed JSON.
 
     Of records with the same id the last one in the answer wins; the others are counted as duplicates.
     Raises RecordsDoNotAddUp when a record became neither lead nor duplicate nor quarantined.
     """
-    candidates, rejected = _with_id(records)
-    timed, untimed = _with_time(candidates)
-    kept = _last_of_each_id(timed)
-    others = _unknown_fields([candidate.record for candidate in kept.candidates])
+    return _normalized(*sort_out(records), facts, received=len(records))
 
-    leads = _leads_table(kept, others, facts)
-    quarantine = _quarantine_table(sorted(rejected + untimed, key=lambda one: one.position), facts)
-    duplicates = len(timed.candidates) - len(kept.candidates)
-    if len(records) != leads.num_rows + duplicates + quarantine.num_rows:
+
+def normalize_columns(columns: PlainColumns, facts: AnswerFacts) -> NormalizedAnswer | None:
+    """Return what `normalize_answer` makes of the same records; None if not all of them are leads of the usual form."""
+    leads = leads_in_columns(columns)
+    return None if leads is None else _normalized(leads, [], facts, received=columns.rows)
+
+
+def _normalized(
+    received_leads: ReceivedLeads, rejected: list[RejectedRecord], facts: AnswerFacts, *, received: int
+) -> NormalizedAnswer:
+    leads = _leads_table(received_leads, facts)
+    quarantine = _quarantine_table(rejected, facts)
+    duplicates = received_leads.duplicates
+    if received != leads.num_rows + duplicates + quarantine.num_rows:
         raise RecordsDoNotAddUp(
-            f"Answer {facts.response_id}: {len(records)} records are not {leads.num_rows} leads, "
+            f"Answer {facts.response_id}: {received} records are not {leads.num_rows} leads, "
             f"{duplicates} duplicates and {quarantine.num_rows} quarantined."
         )
     types = set(pc.unique(leads.column("query_type")).to_pylist()) - {None}
+    unknown_fields = {name for fields in received_leads.others.values() for name in fields}
     return NormalizedAnswer(
         leads=to_frame(leads),
         quarantine=to_frame(quarantine),
-        received=len(records),
+        received=received,
         duplicates=duplicates,
-        unknown_fields=tuple(sorted({without_lone_surrogates(name) for fields in others for name in fields})),
+        unknown_fields=tuple(sorted({without_lone_surrogates(name) for name in unknown_fields})),
         unknown_query_types=tuple(sorted(types - KNOWN_QUERY_TYPES)),
         unread_requirement_values=int(pc.sum(leads.column(UNREAD_REQUIREMENTS), min_count=0).as_py()),
     )
 
 
-def _with_id(records: Sequence[object]) -> tuple[list[_Candidate], list[_Rejected]]:
-    candidates: list[_Candidate] = []
-    rejected: list[_Rejected] = []
-    for position, record in enumerate(records):
-        if not isinstance(record, dict):
-            rejected.append(_Rejected(position, NOT_AN_OBJECT, record))
-        elif (query_id := _query_id(record)) is None:
-            rejected.append(_Rejected(position, NO_QUERY_ID, record))
-        else:
-            candidates.append(_Candidate(position, query_id, record))
-    return candidates, rejected
-
-
-def _query_id(record: Record) -> str | None:
-    """Return the id as text; None where it is blank or neither text nor a whole number.
-
-    A float may have lost digits, so it is no id.
-    """
-    value = record.get(QUERY_ID_FIELD)
-    if isinstance(value, str) and value.isascii():
-        stripped = value.strip()
-        return None if stripped in BLANKS else stripped
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return None
-    text = text_of(value)
-    return None if text is None or is_blank(text) else text.strip()
-
-
-def _with_time(candidates: list[_Candidate]) -> tuple[_Timed, list[_Rejected]]:
-    texts = pc.utf8_trim_whitespace(_texts([one.record.get(QUERY_TIME_FIELD) for one in candidates]))
-    wall_clock = ist_wall_clock(texts)
-    if wall_clock.null_count == 0:
-        return _Timed(candidates, wall_clock), []
-    readable = pc.is_valid(wall_clock)
-    timed: list[_Candidate] = []
-    rejected: list[_Rejected] = []
-    for candidate, good in zip(candidates, readable.to_pylist(), strict=True):
-        if good:
-            timed.append(candidate)
-        else:
-            missing = is_blank(text_of(candidate.record.get(QUERY_TIME_FIELD)))
-            reason = NO_QUERY_TIME if missing else UNREADABLE_QUERY_TIME
-            rejected.append(_Rejected(candidate.position, reason, candidate.record))
-    return _Timed(timed, wall_clock.filter(readable)), rejected
-
-
-def _last_of_each_id(timed: _Timed) -> _Timed:
-    last_rows = {candidate.query_id: row for row, candidate in enumerate(timed.candidates)}
-    if len(last_rows) == len(timed.candidates):
-        return timed
-    last = sorted(last_rows.values())
-    return _Timed([timed.candidates[row] for row in last], timed.wall_clock.take(pa.array(last, pa.int64())))
-
-
-def _unknown_fields(records: Sequence[Record]) -> list[Record]:
-    unknown = set().union(*records) - _KNOWN
-    return [
-        _NOTHING
-        if unknown.isdisjoint(record)
-        else {name: value for name, value in record.items() if name in unknown and _says_something(value)}
-        for record in records
-    ]
-
-
-def _says_something(value: object) -> bool:
-    """Tell whether an unknown field's value is kept; there nobody knows whether a "0" means nothing, so it is."""
-    return not is_blank(text := text_of(value)) or (text is not None and text.strip() == "0")
-
-
-def _leads_table(kept: _Timed, others: list[Record], facts: AnswerFacts) -> pa.Table:
-    records = [candidate.record for candidate in kept.candidates]
-    given = _source_texts(records)
+def _leads_table(leads: ReceivedLeads, facts: AnswerFacts) -> pa.Table:
+    given, rows = leads.given, len(leads.query_ids)
     folded = together(fold_blanks, given)
-    folded[QUERY_ID_FIELD] = pa.array([candidate.query_id for candidate in kept.candidates], TEXT)
+    folded[QUERY_ID_FIELD] = leads.query_ids
     folded[QUERY_TYPE_FIELD] = fold_blanks_of_codes(given[QUERY_TYPE_FIELD])
 
-    first_seen_at, query_time = facts.fetched_at.astimezone(UTC), ist_to_utc(kept.wall_clock)
+    first_seen_at, query_time = facts.fetched_at.astimezone(UTC), ist_to_utc(leads.wall_clock)
     columns: dict[str, object] = {
         "account": facts.account,
         "query_id": folded[QUERY_ID_FIELD],
         "query_type": folded[QUERY_TYPE_FIELD],
         "query_time": query_time,
-        "query_time_ist": kept.wall_clock,
-        "lead_date": kept.wall_clock.cast(pa.date32()),
+        "query_time_ist": leads.wall_clock,
+        "lead_date": leads.wall_clock.cast(pa.date32()),
         **_source_columns(given, folded, facts.default_country),
-        "extra": pa.array([json_text(fields) if fields else None for fields in others], TEXT),
+        "extra": _json_texts(leads.others, rows),
         "source_api": facts.source_api,
         "first_seen_at": first_seen_at,
         "last_seen_at": first_seen_at,
         FIRST_SEEN_AFTER: first_seen_after(pa.scalar(first_seen_at, INSTANT), query_time),
         "fetched_at": first_seen_at,
         "response_id": facts.response_id,
-        "response_position": pa.array([candidate.position for candidate in kept.candidates], pa.int32()),
-        "content_hash": content_hashes(folded, [_trimmed_texts(fields) if fields else {} for fields in others]),
+        "response_position": leads.positions,
+        "content_hash": content_hashes(folded, {row: _trimmed_texts(fields) for row, fields in leads.others.items()}),
         VERSIONS: None,
     }
-    return _table(columns, LEADS_ARROW_SCHEMA, rows=len(records))
+    return _table(columns, LEADS_ARROW_SCHEMA, rows=rows)
+
+
+def _json_texts(fields_by_row: Mapping[int, Record], rows: int) -> pa.Array:
+    return pa.array([json_text(fields_by_row[row]) if row in fields_by_row else None for row in range(rows)], TEXT)
 
 
 def _source_columns(
@@ -318,7 +225,7 @@ def _originals(given: pa.Array, folded: pa.Array, cleaned: pa.Array) -> pa.Array
     return original_where_changed(null_where(pc.is_null(folded), given), cleaned)
 
 
-def _quarantine_table(rejected: list[_Rejected], facts: AnswerFacts) -> pa.Table:
+def _quarantine_table(rejected: list[RejectedRecord], facts: AnswerFacts) -> pa.Table:
     records = [json_text(one.record) for one in rejected]
     columns: dict[str, object] = {
         "account": facts.account,
@@ -340,22 +247,6 @@ def _table(columns: Mapping[str, object], schema: pa.Schema, *, rows: int) -> pa
         for field, value in ((field, columns[field.name]) for field in schema)
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _source_texts(records: Sequence[Record]) -> dict[str, pa.Array]:
-    """Return every known field's values as text, as given; NULL where null or missing."""
-    # Record by record into one list: a second walk over all records for each field takes twice as long.
-    values: list[object] = []
-    for record in records:
-        values.extend(map(record.get, KNOWN_FIELDS))
-    return {field: _texts(values[place :: len(KNOWN_FIELDS)]) for place, field in enumerate(KNOWN_FIELDS)}
-
-
-def _texts(values: Sequence[object]) -> pa.Array:
-    try:
-        return pa.array(values, TEXT)
-    except (TypeError, ValueError):  # a value that is not text, or text with half a surrogate pair
-        return pa.array([value if value is None else text_of(value) for value in values], TEXT)
 
 
 def _trimmed_texts(fields: Mapping[str, object]) -> dict[str, str]:

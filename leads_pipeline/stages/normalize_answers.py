@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from leads_pipeline.days import utc_now
-from leads_pipeline.indiamart import v1
+from leads_pipeline.indiamart import v1, v2
 from leads_pipeline.indiamart.api_versions import api_version
 from leads_pipeline.indiamart.saved_answers import read_saved_answers
 from leads_pipeline.kill_points import reach
 from leads_pipeline.leads.frames import to_table
-from leads_pipeline.leads.normalize import AnswerFacts, NormalizedAnswer, normalize_answer
+from leads_pipeline.leads.normalize import AnswerFacts, NormalizedAnswer, normalize_answer, normalize_columns
+from leads_pipeline.leads.plain_answers import plain_columns
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
 from leads_pipeline.leads.v1_fields import KEPT_IN_EXTRA, records_in_v2_form
 from leads_pipeline.stages.workspace import Workspace
@@ -115,7 +116,11 @@ def records_in(source_api: str, body: bytes, *, is_import: bool) -> Sequence[obj
 
 def normalized_answer(workspace: Workspace, answer: StoredAnswer, records: Sequence[object]) -> NormalizedAnswer:
     """Return the answer's records, in v2's form, as typed leads and quarantine; stores nothing."""
-    facts = AnswerFacts(
+    return normalize_answer(records, _facts_of(workspace, answer))
+
+
+def _facts_of(workspace: Workspace, answer: StoredAnswer) -> AnswerFacts:
+    return AnswerFacts(
         answer.account,
         answer.source_api,
         answer.response_id,
@@ -123,12 +128,15 @@ def normalized_answer(workspace: Workspace, answer: StoredAnswer, records: Seque
         answer.fetched_at,
         workspace.settings.default_country(answer.account),
     )
-    return normalize_answer(records, facts)
 
 
 def read_answer(workspace: Workspace, answer: StoredAnswer) -> NormalizedAnswer:
     """Return a stored answer's records as typed leads and quarantine; stores nothing."""
     body = workspace.raw.read_body(answer.response_id)
+    if answer.source_api == v2.SOURCE_API and not answer.is_import and (columns := plain_columns(body)):
+        normalized = normalize_columns(columns, _facts_of(workspace, answer))
+        if normalized:
+            return normalized
     return normalized_answer(workspace, answer, records_in(answer.source_api, body, is_import=answer.is_import))
 
 

@@ -114,7 +114,7 @@ def assert_asked_once_where_stored(
 
 def leftovers(data_dir: Path) -> list[str]:
     """Files that only a run under way may leave: half-written, staged, not merged, not checkpointed."""
-    patterns = (".*.tmp", ".*.staged", ".*.link", "*.journal.json", "*.wal", "normalized/*/*.parquet")
+    patterns = (".*.tmp", ".*.staged", ".*.link", "*.journal.json", "*.wal", "normalized/*/*.arrow")
     return sorted(path.name for pattern in patterns for path in data_dir.rglob(pattern) if "sqlite" not in path.name)
 
 

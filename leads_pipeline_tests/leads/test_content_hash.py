@@ -48,8 +48,8 @@ def test_the_hash_is_the_same_in_another_process() -> None:
 
 def test_a_field_that_the_schema_learns_later_keeps_its_leads_hashes() -> None:
     known = {"UNIQUE_QUERY_ID": pa.array(["1", "2"]), "SUBJECT": pa.array(["x", None], pa.string())}
-    before = content_hashes(known, [{"ZONE": "North", "AREA": "7"}, {}])
-    after = content_hashes({**known, "ZONE": pa.array(["North", None], pa.string())}, [{"AREA": "7"}, {}])
+    before = content_hashes(known, {0: {"ZONE": "North", "AREA": "7"}})
+    after = content_hashes({**known, "ZONE": pa.array(["North", None], pa.string())}, {0: {"AREA": "7"}})
     assert before.to_pylist() == after.to_pylist()
 
 
@@ -92,7 +92,11 @@ some_fields = st.dictionaries(names, words, max_size=4)
 def test_equal_hashes_mean_equal_fields(many: list[dict[str, str]]) -> None:
     records = [record(UNIQUE_QUERY_ID=str(place), **fields) for place, fields in enumerate(many, start=1)]
     known = {"UNIQUE_QUERY_ID": pa.array(["1"] * len(many)), **_known_columns(many)}
-    unknown = [{name: text for name, text in fields.items() if name in UNKNOWN and text} for fields in many]
+    unknown = {
+        row: others
+        for row, fields in enumerate(many)
+        if (others := {name: text for name, text in fields.items() if name in UNKNOWN and text})
+    }
     hashes = content_hashes(known, unknown).to_pylist()
     said = {frozenset((name, text) for name, text in fields.items() if text) for fields in many}
     assert len(set(hashes)) == len(said)

@@ -5,16 +5,9 @@ from hashlib import sha256
 
 import pytest
 
-from leads_pipeline.leads import normalize
-from leads_pipeline.leads.normalize import (
-    NO_QUERY_ID,
-    NO_QUERY_TIME,
-    NOT_AN_OBJECT,
-    UNREADABLE_QUERY_TIME,
-    AnswerFacts,
-    RecordsDoNotAddUp,
-    normalize_answer,
-)
+from leads_pipeline.leads import received
+from leads_pipeline.leads.normalize import AnswerFacts, NormalizedAnswer, RecordsDoNotAddUp, normalize_answer
+from leads_pipeline.leads.received import NO_QUERY_ID, NO_QUERY_TIME, NOT_AN_OBJECT, UNREADABLE_QUERY_TIME
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, QUARANTINE_ARROW_SCHEMA
 from leads_pipeline_tests.leads.examples import (
     FETCHED_AT,
@@ -302,7 +295,7 @@ def test_numbers_that_json_does_not_have_are_kept_as_texts() -> None:
 def test_nesting_that_the_parser_took_is_kept_however_deep_the_caller_stands() -> None:
     nested = json.loads("[" * 800 + "]" * 800)
 
-    def from_below(frames: int) -> normalize.NormalizedAnswer:
+    def from_below(frames: int) -> NormalizedAnswer:
         if frames:
             return from_below(frames - 1)
         return normalize_answer([record(NEW=nested, SUBJECT=nested), nested], facts())
@@ -337,7 +330,7 @@ def test_facts_without_a_zone_or_from_an_unknown_api_are_refused() -> None:
 
 
 def test_a_record_that_went_nowhere_is_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_id = normalize._with_id
-    monkeypatch.setattr(normalize, "_with_id", lambda records: with_id(records[1:]))
+    with_id = received._with_id
+    monkeypatch.setattr(received, "_with_id", lambda records: with_id(records[1:]))
     with pytest.raises(RecordsDoNotAddUp, match="Answer r1: 2 records are not 1 leads"):
         normalize_answer([record(SENDER_NAME="Asha"), record(UNIQUE_QUERY_ID="2")], facts())

@@ -1,8 +1,9 @@
+import random
 import stat
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.ipc
 import pytest
 
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, SCHEMA_VERSION
@@ -20,7 +21,7 @@ def files(tmp_path: Path) -> NormalizedFiles:
 
 
 def the_file(tmp_path: Path) -> Path:
-    [path] = tmp_path.rglob("*.parquet")
+    [path] = tmp_path.rglob("*.arrow")
     return path
 
 
@@ -67,9 +68,22 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, files: NormalizedFiles, sh
     assert files.read("demo.v2.a") is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_file_with_wrong_bytes_in_it_ends_no_process(tmp_path: Path, files: NormalizedFiles, seed: int) -> None:
+    files.write("demo.v2.a", LEADS, COUNTS)
+    path, draws = the_file(tmp_path), random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(20):
+        data[draws.randrange(len(data))] = draws.randrange(256)
+    path.write_bytes(data)
+    found = files.read("demo.v2.a")
+    assert found is None or found.leads.schema.equals(LEADS_ARROW_SCHEMA)
+
+
 def test_a_file_that_is_not_one_of_ours_is_made_again(tmp_path: Path, files: NormalizedFiles) -> None:
     files.write("demo.v2.a", LEADS, COUNTS)
-    pq.write_table(pa.table({"query_id": [1]}), the_file(tmp_path))
+    with pyarrow.ipc.new_file(the_file(tmp_path), pa.schema([("query_id", pa.int64())])) as writer:
+        writer.write_table(pa.table({"query_id": [1]}))
     assert files.read("demo.v2.a") is None
 
 
