@@ -43,14 +43,16 @@ class PlainColumns:
 
 def plain_columns(body: bytes) -> PlainColumns | None:
     """Return the records of an answer, or None if it is not of the usual form: it must be read record by record."""
-    body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
-        body = _with_texts_for_numbers(body)
-        records = _records_in(body, KNOWN_FIELDS)
-        if records is not None and (unsure := _inexact_fields(records)):
-            records = _records_in(body, (*KNOWN_FIELDS, *unsure))
+        return _columns_in(_with_texts_for_numbers(body.removeprefix(_BYTE_ORDER_MARK)))
     except (UnicodeDecodeError, pa.ArrowException):  # whose words quote values
         return None
+
+
+def _columns_in(body: bytes) -> PlainColumns | None:
+    records = _records_in(body, KNOWN_FIELDS)
+    if records is not None and (unsure := _inexact_fields(records)):
+        records = _records_in(body, (*KNOWN_FIELDS, *unsure))
     if records is None or not len(records) or records.null_count:
         return None
     columns = {field.name: records.field(place) for place, field in enumerate(records.type)}

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from leads_pipeline.days import day_end, day_start
 from leads_pipeline.indiamart.windows import Window
-from leads_pipeline.leads import normalize
+from leads_pipeline.leads import normalize, received
 from leads_pipeline.settings import Settings
 from leads_pipeline.stages.merge_answers import merge_pending
 from leads_pipeline.stages.normalize_answers import normalize_pending
@@ -230,12 +230,12 @@ def run_killed(settings: Settings, kill_at: str) -> None:
 @contextmanager
 def other_rules() -> Iterator[None]:
     """Another version of the normaliser: texts in capitals, and the odd time in the history can be read."""
-    clean_text, clean_names, ist_wall_clock = normalize.clean_text, normalize.clean_names, normalize.ist_wall_clock
+    clean_text, clean_names, ist_wall_clock = normalize.clean_text, normalize.clean_names, received.ist_wall_clock
     odd, readable = HISTORY[0].records[-1]["QUERY_TIME"], f"{noon(2):%Y-%m-%d %H:%M:%S}"  # type: ignore[index,call-overload]
     normalize.clean_text = lambda texts: normalize.pc.utf8_upper(clean_text(texts))
     normalize.clean_names = lambda texts: normalize.pc.utf8_upper(clean_names(texts))
-    normalize.ist_wall_clock = lambda texts: ist_wall_clock(normalize.pc.replace_substring(texts, odd, readable))
+    received.ist_wall_clock = lambda texts: ist_wall_clock(normalize.pc.replace_substring(texts, odd, readable))
     try:
         yield
     finally:
-        normalize.clean_text, normalize.clean_names, normalize.ist_wall_clock = clean_text, clean_names, ist_wall_clock
+        normalize.clean_text, normalize.clean_names, received.ist_wall_clock = clean_text, clean_names, ist_wall_clock
