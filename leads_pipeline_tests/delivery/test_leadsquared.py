@@ -143,12 +143,23 @@ def only(delivered: Delivered) -> RowReceipt:
     return receipt
 
 
-def test_a_thousand_new_leads_take_forty_calls_and_the_list_of_fields(desk: Desk) -> None:
-    crm, leads = desk.crm(), desk.leads(1000)
+@pytest.mark.parametrize(
+    ("options", "calls"),
+    [
+        ({}, [UPSERT] * 40),
+        ({"sync": "create_only"}, [CREATE] * 20),
+        ({"update": "only_empty_fields"}, [CREATE] * 20),
+        ({"sync": "create_only", "rows_per_call": 40}, [CREATE] * 25),
+    ],
+)
+def test_a_thousand_new_leads_take_no_more_calls_than_they_must(
+    desk: Desk, options: dict[str, Any], calls: list[str]
+) -> None:
+    crm, leads = desk.crm(**options), desk.leads(1000)
     for start in range(0, 1000, crm.rows_per_call):
         delivered = crm.deliver(leads[start : start + crm.rows_per_call])
         assert set(states(delivered)) == {CREATED}
-    assert desk.methods() == ["LeadsMetaData.Get", *[UPSERT] * 40]
+    assert desk.methods() == ["LeadsMetaData.Get", *calls]
     assert sum(call.created for call in desk.noted) == len(desk.records) == 1000
     assert not any(call.keys_in_url for call in desk.fake.calls)
 
@@ -655,6 +666,17 @@ def test_limits_that_others_use_too_are_waited_for(tmp_path: Path) -> None:
         for name in ("a", "b"):
             assert only(crm.deliver([desk.lead(name)])).state is CREATED
         assert (fake.limit_violations, len(desk.records)) == (2, 2)
+
+
+def test_more_activities_than_a_call_takes_are_noted_in_several(desk: Desk) -> None:
+    crm = desk.crm(sync="create_only", activity="216")
+    leads = desk.leads(crm.rows_per_call)
+    stands = {one.query_id: one.remote_id or "" for one in crm.deliver(leads).receipts}
+    at, before = datetime(2026, 1, 1, tzinfo=UTC), len(desk.fake.activities)
+    delivered = crm.add_activities([Activity(name, remote_id, "Zinc", at) for name, remote_id in stands.items()])
+    assert states(delivered) == [CREATED] * 50
+    assert {one.lead_id for one in desk.fake.activities[before:]} == {*stands.values()}
+    assert len(desk.fake.activities) - before == 50
 
 
 def test_activities_are_noted_once_at_their_records(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from leads_pipeline.delivery.crm import Activity, CrmStopError, RowReceipt, RowS
 from leads_pipeline.delivery.leadsquared.answers import MARKUP, Fault, Judged, Kind, RowResult
 from leads_pipeline.delivery.leadsquared.client import LeadSquaredClient, unreachable
 from leads_pipeline.delivery.leadsquared.fields import without_markup
+from leads_pipeline.delivery.leadsquared.options import MOST_ACTIVITIES
 
 _ADD = "ProspectActivity.svc/Bulk/CustomActivity/Add/ByLeadId"
 _TYPES = "ProspectActivity.svc/ActivityTypes.Get"
@@ -40,7 +41,9 @@ class Activities:
     def add(self, activities: Sequence[Activity]) -> None:
         """Note them; `receipts` are right at any moment, also when CrmStopError ends it."""
         self.receipts = {}
-        self._send([_Note(one, one.note) for one in activities], self.code())
+        notes, code = [_Note(one, one.note) for one in activities], self.code()
+        for start in range(0, len(notes), MOST_ACTIVITIES):
+            self._send(notes[start : start + MOST_ACTIVITIES], code)
 
     def _asked_code(self) -> int:
         judged = self._client.ask(_TYPES)

@@ -21,7 +21,7 @@ from leads_pipeline.delivery.crm import (
 from leads_pipeline.delivery.leadsquared.activities import Activities
 from leads_pipeline.delivery.leadsquared.client import LeadSquaredClient
 from leads_pipeline.delivery.leadsquared.fields import FieldBook, folded, keys_of, read_fields
-from leads_pipeline.delivery.leadsquared.options import LeadSquaredOptions
+from leads_pipeline.delivery.leadsquared.options import MOST_CREATED, MOST_UPSERTED, LeadSquaredOptions
 from leads_pipeline.delivery.leadsquared.records import Lookup
 from leads_pipeline.delivery.leadsquared.rows import Row
 from leads_pipeline.delivery.leadsquared.sending import NO_KEY, Sending
@@ -62,8 +62,8 @@ class LeadSquared:
 
     @property
     def rows_per_call(self) -> int:
-        """Return how many leads `deliver` takes at once."""
-        return self._options.rows_per_call
+        """Return how many leads `deliver` takes at once: as many as its calls."""
+        return min(self._options.rows_per_call, MOST_UPSERTED if self._options.overwrites else MOST_CREATED)
 
     @property
     def unknown_fields(self) -> frozenset[str]:

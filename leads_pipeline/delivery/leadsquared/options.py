@@ -8,8 +8,10 @@ from leads_pipeline.delivery.rate import RateLimit
 
 DISCOVERY_HOST = "api.leadsquared.com"
 """Says of any keys which host they belong to (contract 1.1)."""
-ROWS_PER_CALL = 25
-"""What Bulk/CreateOrUpdate takes at most (contract 1.3)."""
+MOST_CREATED = 50
+MOST_UPSERTED = 25
+MOST_ACTIVITIES = 25
+"""What Bulk/Create, Bulk/CreateOrUpdate and the call for activities take at most (contract 1.3)."""
 CALLS = RateLimit(10, 5.0)
 BULK_CALLS = RateLimit(1, 5.0)
 """Safe on all plans but Lite and the old Pro (contract 1.6)."""
@@ -24,8 +26,9 @@ class LeadSquaredOptions:
 
     `host` in any form that people paste; empty to have it asked for at `discovery_host`. `search_key` is the field
     that records are found by: Phone, EmailAddress, or any that is unique there. `activity` is the event code or the
-    name of the activity type that notes each enquiry; empty for none. `wait_seconds` is how long a call that failed
-    waits before it is tried again, `rate_wait_seconds` one that came too fast.
+    name of the activity type that notes each enquiry; empty for none. `rows_per_call` is how many leads a call brings,
+    if it takes so many. `wait_seconds` is how long a call that failed waits before it is tried again,
+    `rate_wait_seconds` one that came too fast.
     """
 
     host: str = ""
@@ -33,7 +36,7 @@ class LeadSquaredOptions:
     update: Update = "overwrite"
     search_key: str = PHONE
     activity: str = ""
-    rows_per_call: int = ROWS_PER_CALL
+    rows_per_call: int = MOST_CREATED
     call_limits: tuple[RateLimit, ...] = (CALLS,)
     bulk_limits: tuple[RateLimit, ...] = (BULK_CALLS,)
     timeout_seconds: float = 60.0
@@ -42,13 +45,18 @@ class LeadSquaredOptions:
     discovery_host: str = DISCOVERY_HOST
 
     def __post_init__(self) -> None:
-        if not 1 <= self.rows_per_call <= ROWS_PER_CALL:
-            raise ValueError(f"rows_per_call must be 1 to {ROWS_PER_CALL}")
+        if not 1 <= self.rows_per_call <= MOST_CREATED:
+            raise ValueError(f"rows_per_call must be 1 to {MOST_CREATED}")
         if not self.search_key:
             raise ValueError("search_key must name a field, such as Phone")
         for host in (self.host, self.discovery_host):
             if host:
                 base_url(host)
+
+    @property
+    def overwrites(self) -> bool:
+        """Tell whether all values of a lead are written over those of its record."""
+        return self.sync == "create_and_update" and self.update == "overwrite"
 
 
 def base_url(host: str) -> str:
