@@ -89,7 +89,10 @@ def requirement_columns(messages: pa.Array) -> dict[str, pa.Array]:
     without a message.
     """
     may_have_lines = pc.fill_null(pc.match_substring(messages, ":"), False)
-    parsed = _Messages(_unglued(messages.filter(may_have_lines)))
+    texts = messages.filter(may_have_lines)
+    parsed = _Messages(texts)
+    if parsed.has_glued_labels:
+        parsed = _Messages(_unglued(texts))
     rows = np.flatnonzero(_flags(may_have_lines))
     columns = {name: _spread(values, rows, len(messages)) for name, values in parsed.columns.items()}
     columns["message_text"] = pc.replace_with_mask(messages, may_have_lines, parsed.text)
@@ -186,6 +189,7 @@ class _Messages:
         self._row: _Ints = np.repeat(np.arange(self._count), pc.list_value_length(split).to_numpy())
         has_colon = pc.match_substring(self._texts, ":")
         encoded = self._texts.filter(has_colon).dictionary_encode()
+        self.has_glued_labels = bool(pc.any(pc.match_substring_regex(encoded.dictionary, _GLUED), min_count=0).as_py())
         self._lines = _read_lines(encoded.dictionary)
         self._code: _Ints = np.zeros(len(self._texts), np.int64)
         self._code[_flags(has_colon)] = encoded.indices.to_numpy().astype(np.int64) + 1

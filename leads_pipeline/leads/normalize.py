@@ -193,7 +193,10 @@ def _source_columns(
         regions = {
             field.column: sellers_region if field.field == _RECEIVER_FIELD else buyers_regions for field in fields
         }
-        cleaned = together(_cleaner(cleaning), texts, *([regions] if cleaning == "phone" else []))
+        if cleaning == "text":  # most columns have nothing to clean, and are told apart from the others
+            cleaned = {name: clean_text(column) for name, column in texts.items()}
+        else:
+            cleaned = together(_cleaner(cleaning), texts, *([regions] if cleaning == "phone" else []))
         columns |= cleaned
         if fields[0].keeps_original:
             said = {field.column: given[field.field] for field in fields}
