@@ -4,6 +4,8 @@ Any order, repetition and batching of answers gives the same table. Which days a
 storage's concern.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,19 +33,43 @@ def merge_leads(stored: pd.DataFrame, incoming: pd.DataFrame) -> pd.DataFrame:
 
     Raises ColumnsDoNotFit when a frame lacks a column of the schema or holds a value of another type.
     """
-    tables = [spread_versions(to_table(frame, LEADS_ARROW_SCHEMA)) for frame in (stored, incoming)]
-    rows = pa.concat_tables(tables)
+    rows = pa.concat_tables([spread_versions(to_table(frame, LEADS_ARROW_SCHEMA)) for frame in (stored, incoming)])
+    has_others = _has_others(rows)
+    joined = _joined(rows.filter(has_others))
+    leads = pa.concat_tables([rows, joined])
+    is_result = pa.chunked_array([*pc.invert(has_others).chunks, pa.repeat(True, joined.num_rows)])
+    leads = rows_in_order(leads, is_result, ("query_time", "query_id", "account"))
+    lateness = first_seen_after(leads.column("first_seen_at"), leads.column("query_time"))
+    return to_frame(_with_column(leads, FIRST_SEEN_AFTER, lateness))
+
+
+def rows_in_order(rows: pa.Table, is_kept: pa.ChunkedArray, names: Sequence[str]) -> pa.Table:
+    """Return the rows that are kept, sorted by these columns; whole rows are copied only once, into their order."""
+    places = pc.indices_nonzero(is_kept)
+    keys = rows.select(names).take(places)
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names])
+    return rows.take(places.take(order))
+
+
+def _has_others(rows: pa.Table) -> pa.ChunkedArray:
+    """Return false in the rows that are a lead's only one: nothing is to be joined there."""
+    ids = rows.column("query_id")
+    counted = pc.value_counts(ids)
+    repeated = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+    return pc.is_in(ids, value_set=repeated)
+
+
+def _joined(rows: pa.Table) -> pa.Table:
+    """Return each lead of the rows, which are spread, once and in no order; how late it was seen is left out."""
     rank = pc.index_in(rows.column("source_api"), value_set=pa.array(SOURCE_APIS))
-    # The sort is stable, so among equals the incoming row comes last.
     rows = rows.append_column(_SOURCE_RANK, rank)
+    # The sort is stable, so among equals the incoming row comes last.
     rows = rows.sort_by([(name, "ascending") for name in (*_LEAD_KEY, *_PRECEDENCE)]).drop_columns([_SOURCE_RANK])
     has_several = _has_several_contents(rows)
     leads = _winners(rows.filter(pc.invert(has_several)))
-    if pc.any(has_several, min_count=0).as_py():
-        leads = pa.concat_tables([leads, join_versions(rows.filter(has_several))])
-    lateness = first_seen_after(leads.column("first_seen_at"), leads.column("query_time"))
-    merged = _with_column(leads, FIRST_SEEN_AFTER, lateness)
-    return to_frame(merged.sort_by([(name, "ascending") for name in ("query_time", "query_id", "account")]))
+    if not pc.any(has_several, min_count=0).as_py():
+        return leads
+    return pa.concat_tables([leads, join_versions(rows.filter(has_several))])
 
 
 def _winners(rows: pa.Table) -> pa.Table:

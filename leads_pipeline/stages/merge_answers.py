@@ -12,7 +12,7 @@ from leads_pipeline.days import days_between, utc_now
 from leads_pipeline.indiamart.windows import MAX_WINDOW
 from leads_pipeline.kill_points import reach
 from leads_pipeline.leads.frames import to_frame, to_table
-from leads_pipeline.leads.merge import merge_leads
+from leads_pipeline.leads.merge import merge_leads, rows_in_order
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
 from leads_pipeline.stages.normalize_answers import normalized_file, pending_answers
 from leads_pipeline.stages.workspace import Workspace
@@ -114,8 +114,8 @@ def merge_batch(workspace: Workspace, account: str, answers: list[StoredAnswer])
         for answer, one in zip(answers, normalized, strict=True)
     ]
     written = replacement.replace(joined.tables, {"merged": [vars(count) for count in counts]})
-    for day, content in contents.items():
-        DayChanges(files).note(day, DayChange(content.sha256, written[day], joined.touched[day]))
+    changed = {day: DayChange(one.sha256, written[day], joined.touched[day]) for day, one in contents.items()}
+    DayChanges(files).note(changed)
     workspace.catalog.mark_merged(counts)
     reach("merge:ledger")
     replacement.clear()
@@ -128,32 +128,47 @@ class _Joined:
 
     tables: dict[date, pa.Table]
     touched: dict[date, frozenset[str]]
-    """The ids of each day's leads that the join looked at, before or afterwards."""
+    """The ids of the leads that the join looked at, before or afterwards, of each day that had a file."""
     new: int
 
 
 def _join(contents: Mapping[date, DayContent], incoming: pa.Table, days: Collection[date]) -> _Joined:
     """Join the incoming leads with the stored ones, of which only those that came in again are looked at."""
     ids = incoming["query_id"].combine_chunks()
-    nothing = (LEADS_ARROW_SCHEMA.empty_table(),) * 2
+    nothing = LEADS_ARROW_SCHEMA.empty_table()
+    stored = {day: content.leads for day, content in contents.items()}
     with ThreadPoolExecutor(_PARTERS) as parters:
-        parts = dict(zip(contents, parters.map(lambda one: _parted(one.leads, ids), contents.values()), strict=True))
-    known = pa.concat_tables([nothing[0], *(again for _, again in parts.values())])
-    merged = to_table(merge_leads(to_frame(known), to_frame(incoming)), LEADS_ARROW_SCHEMA)
-    tables: dict[date, pa.Table] = {}
-    touched: dict[date, frozenset[str]] = {}
-    for day in sorted(days):
-        others, again = parts.get(day, nothing)
-        coming = merged.filter(pc.equal(merged["lead_date"], pa.scalar(day)))
-        tables[day] = pa.concat_tables([others, coming])
-        touched[day] = frozenset([*again["query_id"].to_pylist(), *coming["query_id"].to_pylist()])
+        masks = parters.map(lambda leads: pc.is_in(leads["query_id"], value_set=ids), stored.values())
+        is_again = dict(zip(stored, masks, strict=True))
+        again = {day: leads.filter(is_again[day]) for day, leads in stored.items()}
+        known = pa.concat_tables([nothing, *again.values()])
+        merged = to_table(merge_leads(to_frame(known), to_frame(incoming)), LEADS_ARROW_SCHEMA)
+        of_day = _by_day(merged)
+        coming = {day: of_day.get(day, nothing) for day in sorted(days)}
+
+        def table_of(day: date) -> pa.Table:
+            return _replaced(stored[day], is_again[day], coming[day]) if day in stored else coming[day]
+
+        tables = dict(zip(coming, parters.map(table_of, coming), strict=True))
+    touched = {
+        day: frozenset([*again[day]["query_id"].to_pylist(), *coming[day]["query_id"].to_pylist()]) for day in stored
+    }
     return _Joined(tables, touched, merged.num_rows - known.num_rows)
 
 
-def _parted(leads: pa.Table, ids: pa.Array) -> tuple[pa.Table, pa.Table]:
-    """Return the leads that have none of the ids, and those that have."""
-    has_one = pc.is_in(leads["query_id"], value_set=ids)
-    return leads.filter(pc.invert(has_one)), leads.filter(has_one)
+def _replaced(leads: pa.Table, is_again: pa.ChunkedArray, coming: pa.Table) -> pa.Table:
+    """Return a day's leads, in the order of its file, with the coming ones in place of those that came in again."""
+    is_kept = pa.chunked_array([*pc.invert(is_again).chunks, pa.repeat(True, coming.num_rows)])
+    return rows_in_order(pa.concat_tables([leads, coming]), is_kept, ("query_time", "query_id"))
+
+
+def _by_day(leads: pa.Table) -> dict[date, pa.Table]:
+    """Return the leads of each day, in their order: parts of the table and no copies, for it is sorted by time."""
+    runs = pc.run_end_encode(leads["lead_date"].combine_chunks())
+    days, ends = runs.values.to_pylist(), runs.run_ends.to_pylist()
+    if days != sorted(set(days)):
+        return _by_day(leads.take(pc.sort_indices(leads["lead_date"])))
+    return {day: leads.slice(start, end - start) for day, start, end in zip(days, [0, *ends], ends, strict=False)}
 
 
 def _days_without_file(

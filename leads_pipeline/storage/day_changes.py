@@ -7,13 +7,13 @@ whatever is lost here costs time only.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
-from leads_pipeline.storage.atomic import make_private_folder, write_atomically
+from leads_pipeline.storage.atomic import make_private_folder, write_all_atomically
 from leads_pipeline.storage.day_paths import safe_name
 from leads_pipeline.storage.parquet import LeadFiles
 
@@ -39,20 +39,20 @@ class DayChanges:
 
     files: LeadFiles
 
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the account's notes."""
+        return self.files.data_dir / "state" / "day_changes" / safe_name(self.files.account)
+
     def path(self, day: date) -> Path:
         """Return the path of the day's notes, which need not exist."""
-        return self.files.data_dir / "state" / "day_changes" / safe_name(self.files.account) / f"{day}.json"
+        return self.folder / f"{day}.json"
 
-    def note(self, day: date, change: DayChange) -> None:
-        """Note what a merge did to the day file, behind the notes that lead to the file it read."""
-        earlier = self._read(day)
-        while earlier and earlier[-1].after != change.before:
-            earlier.pop()
-        changes = [*earlier, change]
-        while changes and sum(len(one.query_ids) for one in changes) > _MOST_IDS:
-            changes.pop(0)
-        make_private_folder(self.path(day).parent)
-        write_atomically(self.path(day), _to_bytes(changes))
+    def note(self, changes: Mapping[date, DayChange]) -> None:
+        """Note what a merge did to these day files, behind the notes that lead to the files it read."""
+        if changes:
+            make_private_folder(self.folder)
+            write_all_atomically({self.path(day): _to_bytes(self._with(day, one)) for day, one in changes.items()})
 
     def touched(self, day: date, before: str, after: str) -> frozenset[str] | None:
         """Return the ids of which leads can differ between two contents of the day, or None if nobody noted it."""
@@ -69,6 +69,15 @@ class DayChanges:
     def forget(self, day: date) -> None:
         """Remove the day's notes, for the store has followed them."""
         self.path(day).unlink(missing_ok=True)
+
+    def _with(self, day: date, change: DayChange) -> list[DayChange]:
+        earlier = self._read(day)
+        while earlier and earlier[-1].after != change.before:
+            earlier.pop()
+        changes = [*earlier, change]
+        while changes and sum(len(one.query_ids) for one in changes) > _MOST_IDS:
+            changes.pop(0)
+        return changes
 
     def _read(self, day: date) -> list[DayChange]:
         """Return the notes, each of which starts where the one before it ends; none if they can't be read."""

@@ -5,7 +5,7 @@ says "committing", all staged files are on disk and the step will be finished, b
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -84,6 +84,7 @@ class DayReplacement:
         reach("merge:staging")
         with ThreadPoolExecutor(_WRITERS) as writers:
             sha256s = list(writers.map(lambda day: self.files.stage(day, tables[day]), days))
+        self.files.sync_staged(days)
         reach("merge:staged")
         self._write(_Journal("committing", days, dict(payload)))
         reach("merge:journal")
@@ -122,11 +123,12 @@ class DayReplacement:
             self.journal_path.unlink()
             sync_folder(self.journal_path.parent)
 
-    def _rename(self, days: Iterable[date]) -> None:
+    def _rename(self, days: Collection[date]) -> None:
         for day in days:
             reach("merge:rename")
             self.files.commit(day)
             reach("merge:rename")
+        self.files.sync_folders(days)
         reach("merge:renamed")
 
     def _write(self, journal: _Journal) -> None:

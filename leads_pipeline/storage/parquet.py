@@ -6,18 +6,19 @@ Replacing several days as one step is merge_journal.py's.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA
-from leads_pipeline.storage.atomic import make_private_folder, sync_folder, write_synced
+from leads_pipeline.storage.atomic import make_private_folder, sync_all, sync_folder, write_unsynced
 from leads_pipeline.storage.day_paths import DAY_PREFIX, days_with_file, leads_file, leads_folder
 from leads_pipeline.storage.errors import StorageError, without_values
 
@@ -40,10 +41,15 @@ _MOSTLY_DISTINCT = frozenset(
     (
         *("query_id", "query_time", "query_time_ist", "content_hash", "response_position", "first_seen_after_seconds"),
         *("sender_mobile", "sender_mobile_original", "sender_email", "sender_address", "sender_address_original"),
-        *("query_message", "query_message_original"),
+        *("query_message", "query_message_original", "message_text"),
+        *("sender_mobile_alt", "sender_mobile_alt_original", "sender_email_alt", "sender_company_original"),
+        *("sender_phone", "sender_phone_original", "sender_phone_alt", "sender_phone_alt_original"),
+        *("call_duration", "call_duration_original", "extra", "versions"),
     )
 )
-"""Columns of which a dictionary would take longer to write, and more room, than the values."""
+"""Columns of which a dictionary would take longer to write, and more room, than the values, often few, themselves."""
+
+_ROWS_ENCODED_TOGETHER = 65_536
 
 
 def to_parquet(table: pa.Table, schema: pa.Schema) -> bytes:
@@ -54,10 +60,11 @@ def to_parquet(table: pa.Table, schema: pa.Schema) -> bytes:
     with without_values(f"writing {table.num_rows} rows as Parquet"):
         sink = pa.BufferOutputStream()
         pq.write_table(
-            table.select(schema.names).cast(schema),
+            _fitted(table, schema).combine_chunks(),  # pages begin anew where a chunk does
             sink,
             compression="zstd",
             use_dictionary=[name for name in schema.names if name not in _MOSTLY_DISTINCT],
+            write_batch_size=_ROWS_ENCODED_TOGETHER,
             # The least and the greatest text of a day help no reader, and take an eighth of the time.
             write_statistics=[field.name for field in schema if not pa.types.is_string(field.type)],
         )
@@ -79,7 +86,13 @@ def from_parquet(data: bytes, schema: pa.Schema, what: str) -> pa.Table:
     for field in lacking:
         table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     with without_values(f"reading {what}"):
-        return table.select(schema.names).cast(schema)
+        return _fitted(table, schema)
+
+
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the schema's columns of the table, cast where they are of other types: a cast of none takes time too."""
+    table = table.select(schema.names)
+    return table if table.schema.equals(schema, check_metadata=True) else table.cast(schema)
 
 
 def rows_with_ids(data: bytes, query_ids: pa.Array, what: str) -> pa.Table:
@@ -103,9 +116,20 @@ def rows_in(data: bytes, what: str) -> int:
 def with_partition(table: pa.Table, account: str, day: date) -> pa.Table:
     """Return the rows of one day's file with the account and lead_date of its folders, in the leads' schema."""
     rows = table.num_rows
-    table = table.append_column("account", pa.repeat(pa.scalar(account, pa.string()), rows))
-    table = table.append_column("lead_date", pa.repeat(pa.scalar(day, pa.date32()), rows))
-    return table.select(LEADS_ARROW_SCHEMA.names).cast(LEADS_ARROW_SCHEMA)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    columns["account"] = pa.repeat(pa.scalar(account, pa.string()), rows)
+    columns["lead_date"] = pa.repeat(pa.scalar(day, pa.date32()), rows)
+    return pa.Table.from_arrays([columns[name] for name in LEADS_ARROW_SCHEMA.names], schema=LEADS_ARROW_SCHEMA)
+
+
+def _in_file_order(table: pa.Table) -> pa.Table:
+    """Return the rows sorted by time and id; those of a table that is sorted already are not copied."""
+    order = pc.sort_indices(table, sort_keys=[("query_time", "ascending"), ("query_id", "ascending")])
+    return table if order.equals(_positions(table.num_rows)) else table.take(order)
+
+
+def _positions(rows: int) -> pa.Array:
+    return pa.array(np.arange(rows, dtype=np.uint64))
 
 
 @dataclass(frozen=True)
@@ -180,33 +204,40 @@ class LeadFiles:
             return pq.read_schema(self.path(day))
 
     def stage(self, day: date, table: pa.Table) -> str:
-        """Write the day's next content beside its file, synced; readers do not see it before `commit`.
+        """Write the day's next content beside its file; readers do not see it before `commit`.
 
         Returns the SHA-256 of its bytes in hex. Rows are sorted by time and id, so that the same leads give the same
-        bytes. StorageError when the table holds another account or day, or an id twice.
+        bytes. What is staged is sure to be on the disk after `sync_staged`. StorageError when the table holds another
+        account or day, or an id twice.
         """
         self._check(day, table)
-        table = table.sort_by([("query_time", "ascending"), ("query_id", "ascending")])
-        data = to_parquet(table, FILE_SCHEMA)
+        data = to_parquet(_in_file_order(table), FILE_SCHEMA)
         path = self.staged_path(day)
-        is_new = not path.parent.exists()
         make_private_folder(path.parent)
-        write_synced(path, data)
-        for folder in [path.parent, *(path.parents[1:3] if is_new else [])]:
-            sync_folder(folder)
+        write_unsynced(path, data)
         return hashlib.sha256(data).hexdigest()
+
+    def sync_staged(self, days: Collection[date]) -> None:
+        """Wait until what `stage` wrote for these days, and the folders that it made, are on the disk."""
+        sync_all(self.staged_path(day) for day in days)
+        self.sync_folders(days)
+        sync_all([self.folder, self.folder.parent])
 
     def commit(self, day: date) -> None:
         """Put the day's staged content in place of its file; do nothing when that is done already.
 
-        StorageError when neither is there: somebody removed them.
+        The file's name is sure to be on the disk after `sync_folders`. StorageError when neither is there: somebody
+        removed them.
         """
         staged = self.staged_path(day)
         if staged.exists():
             staged.replace(self.path(day))
-            sync_folder(staged.parent)
         elif not self.exists(day):
             raise StorageError(f"the leads of {day} ({self.account}) were removed during a merge; run `leads replay`")
+
+    def sync_folders(self, days: Iterable[date]) -> None:
+        """Wait until the names of what these days' folders hold are on the disk."""
+        sync_all(self.path(day).parent for day in days)
 
     def discard(self, day: date) -> None:
         """Remove the day's staged content, if there is any, and the folder if nothing else is in it."""

@@ -68,7 +68,8 @@ def test_any_order_repetition_and_batching_gives_the_same_table_as_merging_once(
         pair = (batch, stepwise) if data.draw(st.booleans()) else (stepwise, batch)
         stepwise = merge_leads(*pair)
     pd.testing.assert_frame_equal(stepwise, once)
-    pd.testing.assert_frame_equal(merge_leads(once, once), once)
+    for pair in ((once, once), (once, NO_LEADS), (NO_LEADS, once)):
+        pd.testing.assert_frame_equal(merge_leads(*pair), once)
 
 
 @settings(repeatable, max_examples=12)
@@ -162,6 +163,25 @@ def test_the_same_record_normalised_again_takes_the_place_of_its_row() -> None:
     stored = leads_of(1, Answer("indiamart", "v2", 0, ((1, 20, "x"),)))
     again = stored.assign(subject=stored["subject"].str.upper())
     assert list(merge_leads(stored, again)["subject"]) == ["X"]
+
+
+def test_the_same_record_normalised_again_takes_the_place_of_its_version() -> None:
+    first, second = (leads_of(hours, Answer("indiamart", "v2", hours, ((1, 20, f"x{hours}"),))) for hours in (1, 2))
+    again = second.assign(subject=second["subject"].str.upper())
+    merged = merge_leads(merge_leads(first, second), again)
+    assert list(merged["subject"]) == ["X2"]
+    assert [one["subject"] for one in json.loads(merged["versions"][0])] == ["x1", "X2"]
+
+
+def test_leads_that_came_once_stay_as_they_came_beside_one_that_came_twice() -> None:
+    frame = leads_of(1, Answer("indiamart", "v2", 0, tuple((lead, 20 + lead % 3, "x") for lead in range(1, 9))))
+    again = leads_of(2, Answer("indiamart", "v2", 1, ((4, 21, "y"),)))
+    merged = merge_leads(frame, again)
+    in_order = frame.sort_values(["query_time", "query_id"])
+    others = [table.loc[table["query_id"] != "4"].reset_index(drop=True) for table in (in_order, merged)]
+    pd.testing.assert_frame_equal(*others)
+    assert merged["query_id"].to_list() == in_order["query_id"].to_list()
+    assert merged.loc[merged["query_id"] == "4", "subject"].to_list() == ["y"]
 
 
 def test_accounts_never_share_a_lead() -> None:

@@ -38,7 +38,7 @@ def ids_between(changes: DayChanges, before: str, after: str) -> set[str] | None
 def test_the_changes_between_two_contents_are_added_up(files: LeadFiles) -> None:
     changes = DayChanges(files)
     for one in (change("a", "b", "1"), change("b", "c", "2", "3"), change("c", "d", "1", "4")):
-        changes.note(DAY, one)
+        changes.note({DAY: one})
     assert ids_between(changes, "a", "b") == {"1"}
     assert ids_between(changes, "b", "d") == {"1", "2", "3", "4"}
     for before, after in (("d", "a"), ("x", "d"), ("a", "x"), ("c", "b")):
@@ -52,9 +52,9 @@ def test_the_changes_between_two_contents_are_added_up(files: LeadFiles) -> None
 def test_a_merge_that_somebody_undid_is_not_followed(files: LeadFiles) -> None:
     changes = DayChanges(files)
     for one in (change("a", "b", "1"), change("b", "lost", "2"), change("b", "c", "3")):
-        changes.note(DAY, one)
+        changes.note({DAY: one})
     assert ids_between(changes, "a", "c") == {"1", "3"}
-    changes.note(DAY, change("made by another program", "e", "4"))
+    changes.note({DAY: change("made by another program", "e", "4")})
     assert ids_between(changes, "a", "e") is None
     assert ids_between(changes, "made by another program", "e") == {"4"}
 
@@ -62,7 +62,7 @@ def test_a_merge_that_somebody_undid_is_not_followed(files: LeadFiles) -> None:
 def test_content_that_comes_back_is_compared_from_its_last_time(files: LeadFiles) -> None:
     changes = DayChanges(files)
     for one in (change("a", "b", "1"), change("b", "a", "1"), change("a", "c", "2")):
-        changes.note(DAY, one)
+        changes.note({DAY: one})
     assert ids_between(changes, "a", "c") == {"2"}
     assert ids_between(changes, "b", "c") == {"1", "2"}
 
@@ -70,11 +70,11 @@ def test_content_that_comes_back_is_compared_from_its_last_time(files: LeadFiles
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"a": 1}', b'[{"before": "a", "after": "b"}]', b"\xff"])
 def test_notes_that_cannot_be_read_are_none(files: LeadFiles, damage: bytes) -> None:
     changes = DayChanges(files)
-    changes.note(DAY, change("a", "b", "1"))
+    changes.note({DAY: change("a", "b", "1")})
     assert changes.path(DAY).stat().st_mode & 0o777 == 0o600
     changes.path(DAY).write_bytes(damage)
     assert ids_between(changes, "a", "b") is None
-    changes.note(DAY, change("b", "c", "2"))
+    changes.note({DAY: change("b", "c", "2")})
     assert ids_between(changes, "b", "c") == {"2"}
 
 
@@ -82,10 +82,10 @@ def test_the_oldest_notes_go_when_they_name_too_many_leads(files: LeadFiles, mon
     monkeypatch.setattr(day_changes, "_MOST_IDS", 3)
     changes = DayChanges(files)
     for one in (change("a", "b", "1", "2"), change("b", "c", "3", "4")):
-        changes.note(DAY, one)
+        changes.note({DAY: one})
     assert ids_between(changes, "a", "c") is None
     assert ids_between(changes, "b", "c") == {"3", "4"}
-    changes.note(DAY, change("c", "d", *"12345"))
+    changes.note({DAY: change("c", "d", *"12345")})
     assert ids_between(changes, "c", "d") is None
 
 
@@ -104,8 +104,9 @@ def merge(files: LeadFiles, incoming: dict[str, date], mark: str, *, note: bool 
         tables[day] = pa.concat_tables([before.filter(pc.invert(is_touched)), new])
         touched[day] = frozenset([*before["query_id"].filter(is_touched).to_pylist(), *coming])
     written = replacement.replace(tables, {})
-    for day, content in contents.items() if note else ():
-        DayChanges(files).note(day, DayChange(content.sha256, written[day], touched[day]))
+    if note:
+        changed = {day: DayChange(one.sha256, written[day], touched[day]) for day, one in contents.items()}
+        DayChanges(files).note(changed)
     replacement.clear()
 
 

@@ -1,4 +1,5 @@
 import os
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,3 +89,19 @@ def test_an_unreadable_day_is_an_error_and_not_a_day_without_ids(files: LeadFile
 def test_ids_of_one_hash_name_a_day_too_many(ids: LeadIds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lead_ids, "hash_array", lambda texts, categorize: texts.astype("U1").astype("uint64"))
     assert ids.days_holding(pa.array(["3-9"])) == {day_after(3)}
+
+
+def test_the_rows_found_are_those_of_a_plain_count_whatever_is_long_or_short(
+    files: LeadFiles, ids: LeadIds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead_ids, "_DAYS_TOGETHER", 3)
+    random_ = random.Random(5)
+    held = {offset: {str(random_.randrange(400)) for _ in range(1 + offset**3)} for offset in range(8)}
+    for offset, of_day in held.items():
+        write(files, offset, *of_day)
+    for size in (1, 7, 300):
+        for _ in ("read from the day files", "read from the hashes"):
+            wanted = [str(random_.randrange(400)) for _ in range(size)]
+            rows = {day_after(offset): len(of_day & {*wanted}) for offset, of_day in held.items()}
+            assert ids.rows_with(pa.array(wanted)) == sum(rows.values())
+            assert ids.days_holding(pa.array(wanted)) == {day for day, found in rows.items() if found}

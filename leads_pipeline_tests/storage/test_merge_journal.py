@@ -1,3 +1,4 @@
+import os
 import signal
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 
 from leads_pipeline.storage.errors import StorageError
 from leads_pipeline.storage.merge_journal import DayReplacement
-from leads_pipeline.storage.parquet import LeadFiles
+from leads_pipeline.storage.parquet import STAGED_NAME, LeadFiles
 from leads_pipeline_tests.storage.children import exit_code, redo_days, replace_days
 from leads_pipeline_tests.storage.lead_tables import DAY, day_after, leads_of
 
@@ -59,6 +60,47 @@ def test_a_kill_after_the_commit_is_finished_by_redo(files: LeadFiles, kill_at: 
     assert replacement.redo() is None
     assert content(files) == NEW
     assert leftovers(files) == []
+
+
+def noted_order(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> list[tuple[str, str]]:
+    """What is waited for and renamed from now on, in its order, by its path below the data folder."""
+    steps: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(("synced", path.relative_to(data_dir).as_posix()))
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        steps.append(("renamed", target.relative_to(data_dir).as_posix()))
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    return steps
+
+
+def test_all_is_on_the_disk_before_the_journal_commits_and_before_the_caller_may_clear_it(
+    files: LeadFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = noted_order(monkeypatch, files.data_dir)
+    DayReplacement(files).replace(NEW, PAYLOAD)
+    folders = {f"leads/account=demo/lead_date={day}" for day in NEW}
+    journal = ("renamed", "state/merge-demo.journal.json")
+    staging, committing = (place for place, step in enumerate(steps) if step == journal)
+    synced = {path for _, path in steps[staging:committing]}
+    assert synced >= {*folders, *(f"{folder}/{STAGED_NAME}" for folder in folders), "leads", "leads/account=demo"}
+    last_rename = max(place for place, (kind, _) in enumerate(steps) if kind == "renamed")
+    assert steps[last_rename] == ("renamed", f"leads/account=demo/lead_date={day_after(2)}/leads.parquet")
+    assert {path for _, path in steps[last_rename + 1 :]} == folders
+
+
+def test_redo_makes_sure_of_names_that_a_killed_process_gave(files: LeadFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_code(replace_days, files.data_dir, NEW, "merge:rename:6") == -signal.SIGKILL
+    steps = noted_order(monkeypatch, files.data_dir)
+    assert DayReplacement(files).redo() == PAYLOAD
+    assert sorted(steps) == [("synced", f"leads/account=demo/lead_date={day}") for day in sorted(NEW)]
 
 
 def test_a_kill_during_redo_is_finished_by_the_next_redo(files: LeadFiles) -> None:

@@ -77,6 +77,19 @@ def test_the_same_leads_in_any_order_give_the_same_bytes(files: LeadFiles) -> No
     assert files.path(DAY).read_bytes() == first
 
 
+@pytest.mark.parametrize("cuts", [(), (1,), (2, 3)])
+def test_the_same_leads_in_any_parts_give_the_same_bytes(files: LeadFiles, cuts: tuple[int, ...]) -> None:
+    table = leads_of(DAY, [f"{number:02}" for number in range(9)], account="007")
+    in_parts = pa.concat_tables(
+        table.slice(first, end - first) for first, end in zip((0, *cuts), (*cuts, 9), strict=True)
+    )
+    of_more = pa.concat_tables([leads_of(DAY, ["x"]), in_parts]).slice(1)
+    write(files, DAY, table)
+    for same in (in_parts, of_more):
+        write(files, day_after(1), same.set_column(5, "lead_date", pa.array([day_after(1)] * 9)))
+        assert files.path(day_after(1)).read_bytes() == files.path(DAY).read_bytes()
+
+
 def test_files_and_folders_are_for_the_owner_only(files: LeadFiles) -> None:
     write(files, DAY, leads_of(DAY, ["1"], account="007"))
     path = files.path(DAY)
