@@ -9,6 +9,8 @@ lead that was first seen, so that a late lead of an older enquiry renames nobody
 file holds it; the store works it out anew for the buyers that a refresh touches, and only for those.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -44,7 +46,7 @@ class BuyerUpkeep:
     """Keeps buyers in step with the leads during one refresh of the store, inside its transaction.
 
     Before rows of a day are deleted, `day_leaves`; before rows of a day are inserted, `day_enters`; after all days of
-    an account, `settle`.
+    an account, `settle`. Many new days at once are inserted while `settled` holds.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -80,6 +82,26 @@ class BuyerUpkeep:
         same = _with_state(rows.filter(is_same), known["buyer_id"], known["is_repeat"])
         return pa.concat_tables([same, self._hold(rows.filter(pc.invert(is_same)))])
 
+    @property
+    def are_open(self) -> bool:
+        """Tell whether leads were inserted whose buyers are open until they are settled."""
+        return self._are_open
+
+    @contextmanager
+    def settled(self, account: str, coming: str) -> Iterator[None]:
+        """Settle buyers for leads of days that have no rows; the account's other leads are settled already.
+
+        `coming` is SQL that gives the leads in the columns of leads, and more, with a `place` below zero. Meanwhile
+        `settled` has for each place the `buyer_id` and `is_repeat` with which the caller inserts the lead.
+        """
+        self.connection.register("gone", _KNOWN_SCHEMA.empty_table())
+        self._run(sql.held_in(coming))
+        self._settle(account, is_met=False)
+        self._run(sql.DROP_HELD)
+        self.connection.unregister("gone")
+        yield
+        self._run(sql.DROP_SETTLED)
+
     def settle(self, account: str) -> None:
         """Settle the buyers of the account's leads that are new, changed or gone, and of whom they share with."""
         gone = pa.concat_tables([_KNOWN_SCHEMA.empty_table(), *self._gone, *self._left.values()])
@@ -94,6 +116,8 @@ class BuyerUpkeep:
         if self._are_open or gone.num_rows or held.num_rows:
             self.connection.register("held", held)
             self._settle(account, is_met=is_met)
+            self._run(sql.ADD_HELD)
+            self._run(sql.DROP_SETTLED)
         elif is_met:
             self._run(sql.DROP_MET)
         self.connection.unregister("gone")
@@ -110,6 +134,7 @@ class BuyerUpkeep:
         return rows.slice(0, 0)
 
     def _settle(self, account: str, *, is_met: bool) -> None:
+        """Settle all but the leads that are held, for which it leaves `settled`."""
         self._run(sql.MAKE_FRESH, account)
         if not is_met:
             self._run(sql.MAKE_MET, account)
@@ -121,18 +146,18 @@ class BuyerUpkeep:
         self.connection.register("joined", self._joined())
         self._run(sql.MAKE_SETTLED, account)
         self.connection.unregister("joined")
-        self._run(sql.MAKE_ASKED, account)
-        self._run(sql.MAKE_SAID)
-        self._run(sql.CLEAR_BUYERS)
-        self._run(sql.ADD_BUYERS, account)
-        self._run(sql.SET_BUYERS)
-        self._run(sql.ADD_HELD)
         self._run(sql.MAKE_STANDING)
         self._run(sql.MAKE_OUTDATED)
         if self.connection.sql(sql.ANY_OUTDATED).fetchall():
             self._run(sql.CLEAR_IDENTIFIERS, account)
         self._run(sql.ADD_IDENTIFIERS, account)
-        self._run(sql.DROP_TEMPORARY)
+        self._run(sql.DROP_SCOPE)
+        self._run(sql.MAKE_ASKED, account)
+        self._run(sql.MAKE_SAID)
+        self._run(sql.CLEAR_BUYERS)
+        self._run(sql.ADD_BUYERS, account)
+        self._run(sql.SET_BUYERS)
+        self._run(sql.DROP_ASKED)
 
     def _joined(self) -> pa.Table:
         """Return for each lead in scope the lead of the same buyer that was seen first, and whether it is a repeat."""

@@ -11,6 +11,8 @@ hold). The caller registers `gone` (leads as they stood before they changed or w
 
 import duckdb
 
+from leads_pipeline.storage.tables import LEADS
+
 OPEN = "00000000-0000-0000-0000-000000000000"
 """What buyer_id says in a lead that was inserted or changed, until the same transaction settles it."""
 
@@ -168,10 +170,18 @@ WHERE leads.rowid = settled.place
 AND (settled.buyer_id IS DISTINCT FROM old_buyer_id OR settled.is_repeat IS DISTINCT FROM old_is_repeat)
 """
 
+
+def held_in(coming: str) -> str:
+    """Return the SQL that holds leads which another SQL gives, in the columns of leads and `place`."""
+    columns = ", ".join(column.name for column in LEADS.columns)
+    return f"CREATE TEMP VIEW held AS SELECT {columns}, place FROM ({coming})"  # noqa: S608
+
+
+DROP_HELD = "DROP VIEW held"
 ADD_HELD = """
 INSERT INTO leads BY NAME
 SELECT held.* EXCLUDE (place) REPLACE (settled.buyer_id AS buyer_id, settled.is_repeat AS is_repeat)
-FROM held JOIN settled USING (place) ORDER BY place
+FROM held JOIN settled USING (place)
 """
 
 MAKE_STANDING = f"""
@@ -201,11 +211,13 @@ SELECT ? AS account, key, buyer_id FROM ({_SETTLED_KEYS}) ANTI JOIN standing USI
 """  # noqa: S608
 
 DROP_MET = "DROP TABLE met"
-DROP_TEMPORARY = """
-DROP TABLE fresh; DROP TABLE touched; DROP TABLE recalled; DROP TABLE scope; DROP TABLE lead_key;
-DROP TABLE first_lead; DROP TABLE settled; DROP TABLE asked; DROP TABLE said; DROP TABLE standing;
-DROP TABLE outdated; DROP TABLE met
+DROP_SCOPE = """
+DROP TABLE fresh; DROP TABLE met; DROP TABLE scope; DROP TABLE lead_key; DROP TABLE first_lead; DROP TABLE standing;
+DROP TABLE outdated
 """
+DROP_ASKED = "DROP TABLE touched; DROP TABLE recalled; DROP TABLE asked; DROP TABLE said"
+DROP_SETTLED = "DROP TABLE settled"
+"""Each is dropped as soon as may be: of a million leads, all of them together take half a gigabyte."""
 
 BUYER_RULES = (duckdb.__version__, KEYS, MAKE_SETTLED, MAKE_ASKED, MAKE_SAID, ADD_BUYERS)
 """What decides who is one buyer and what is told of them; when it changes, what stands in a store is of no use.

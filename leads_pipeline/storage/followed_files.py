@@ -2,15 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.quarantine_files import QuarantineFiles
+from leads_pipeline.storage.tables import FOLLOWED_FILES
 
 Kind = Literal["leads", "quarantine"]
 
@@ -40,6 +43,21 @@ class FollowedFile:
     account: str
     lead_date: date | None = None
     response_id: str | None = None
+
+    @property
+    def what(self) -> str:
+        """Return what errors call the content of a day file."""
+        return f"the leads of {self.lead_date} ({self.account})"
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A file that the store has read: what it was and how many rows it held then."""
+
+    file: FollowedFile
+    stamp: FileStamp
+    sha256: str
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -85,3 +103,23 @@ def content_of(path: Path) -> FileContent | None:
             return FileContent(data=file.read(), stamp=FileStamp.of(os.fstat(file.fileno())))
     except FileNotFoundError:
         return None
+
+
+def followed(files: Iterable[ReadFile]) -> pa.Table:
+    """Return the rows of followed_files that say that these files were read."""
+    rows = [
+        {
+            "path": read.file.name,
+            "size": read.stamp.size,
+            "mtime_ns": read.stamp.mtime_ns,
+            "inode": read.stamp.inode,
+            "sha256": read.sha256,
+            "kind": read.file.kind,
+            "account": read.file.account,
+            "lead_date": read.file.lead_date,
+            "response_id": read.file.response_id,
+            "row_count": read.rows,
+        }
+        for read in files
+    ]
+    return pa.Table.from_pylist(rows, schema=FOLLOWED_FILES.schema)

@@ -1,6 +1,7 @@
 """Normalised answers on their way to the merge: one Arrow file each, removed once its leads are in the tables.
 
-Nobody else reads them, so they hold the columns as they lie in memory: Parquet takes three times as long to write and to read.
+Nobody else reads them, so they hold the columns as they lie in memory: Parquet takes three times as long to write and
+to read.
 """
 
 from collections.abc import Iterable, Mapping

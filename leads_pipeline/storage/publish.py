@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 from leads_pipeline.kill_points import reach
 from leads_pipeline.storage.atomic import make_private_folder, sync_file, sync_folder
 from leads_pipeline.storage.errors import StorageError
+from leads_pipeline.storage.following import AccountDay
 from leads_pipeline.storage.mirror import StoreMirror
-from leads_pipeline.storage.store import AccountDay, Sources, refresh, store_path
+from leads_pipeline.storage.store import Sources, refresh, store_path
 
 log = logging.getLogger(__name__)
 

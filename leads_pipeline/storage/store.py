@@ -6,10 +6,9 @@ program opens it; analysts get copies (publish.py). The caller holds the store's
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -24,28 +23,9 @@ from leads_pipeline.storage.atomic import make_private_folder
 from leads_pipeline.storage.day_changes import DayChanges
 from leads_pipeline.storage.day_paths import accounts_in
 from leads_pipeline.storage.errors import StorageError, without_values
-from leads_pipeline.storage.followed_files import (
-    FileContent,
-    FileStamp,
-    FollowedFile,
-    Kind,
-    content_of,
-    lead_files,
-    quarantine_files,
-    stamp_of,
-)
-from leads_pipeline.storage.lead_rows import LeadRows
-from leads_pipeline.storage.merge_journal import DayReplacement, merge_lock
-from leads_pipeline.storage.parquet import (
-    FILE_SCHEMA,
-    LeadFiles,
-    from_parquet,
-    rows_in,
-    rows_with_ids,
-    with_partition,
-    without_columns,
-)
-from leads_pipeline.storage.quarantine_files import read_quarantine_file
+from leads_pipeline.storage.following import AccountDay, FileFollower
+from leads_pipeline.storage.memory import limit_memory
+from leads_pipeline.storage.parquet import LeadFiles, without_columns
 from leads_pipeline.storage.store_schema import CREATE_STATEMENTS, SCHEMA_SHA256
 from leads_pipeline.storage.tables import ALERTS, API_CALLS, COVERAGE, DELIVERIES, DELIVERY_ATTEMPTS
 
@@ -87,14 +67,6 @@ class Sources:
     """Returns the deliveries that changed later than that change_number, one row each (columns of deliveries)."""
     delivery_attempts_after: Callable[[int], pa.Table] = lambda _: DELIVERY_ATTEMPTS.schema.empty_table()
     """Returns the calls to CRMs with a higher attempt_id (columns of delivery_attempts)."""
-
-
-@dataclass(frozen=True)
-class AccountDay:
-    """One day of one account."""
-
-    account: str
-    day: date
 
 
 @dataclass(frozen=True)
@@ -160,10 +132,10 @@ def _refresh(data_dir: Path, sources: Sources, live: int | None, following: int)
             row = [following, utc_now(), __version__, SCHEMA_SHA256]
             connection.execute(sql.ADD_PUBLICATION, row).fetchall()
         leads, quarantined, api_calls = connection.execute(sql.COUNTS).fetchall()[0]
-        _finish(connection, commit=needs_publishing or refreshing.restamped)
-    for changed in refreshing.changed_days:
+        _finish(connection, commit=needs_publishing or refreshing.files.restamped)
+    for changed in refreshing.files.changed_days:
         DayChanges(LeadFiles(data_dir, changed.account)).forget(changed.day)
-    days = tuple(sorted(refreshing.changed_days, key=lambda changed: (changed.account, changed.day)))
+    days = tuple(sorted(refreshing.files.changed_days, key=lambda changed: (changed.account, changed.day)))
     return StoreState(needs_publishing, days, leads, quarantined, api_calls)
 
 
@@ -186,8 +158,7 @@ def _open_store(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     shutil.rmtree(spilled, ignore_errors=True)  # whoever was killed while it held the store left it
     connection = duckdb.connect(config={"temp_directory": str(spilled), "threads": threads})
     try:
-        if connection.execute(sql.MEMORY_BYTES).fetchall()[0][0] > _MOST_MEMORY_BYTES:
-            connection.execute(f"SET memory_limit = '{_MOST_MEMORY_BYTES} bytes'").fetchall()
+        limit_memory(connection, _MOST_MEMORY_BYTES)
         connection.execute(sql.ATTACH, [str(path.absolute())]).fetchall()
         path.chmod(0o600)
         connection.execute("USE store").fetchall()
@@ -226,127 +197,23 @@ class _Refresh:
     connection: duckdb.DuckDBPyConnection
     data_dir: Path
     changed: bool = False
-    restamped: bool = False
-    changed_days: set[AccountDay] = field(default_factory=set)
-    leads: LeadRows = field(init=False)
-    is_new: bool = field(init=False)
+    files: FileFollower = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leads = LeadRows(self.connection)
-        self.is_new = self.connection.execute(sql.PUBLISHED_VERSION).fetchone() is None
+        is_new = self.connection.execute(sql.PUBLISHED_VERSION).fetchone() is None
+        self.files = FileFollower(self.connection, self.data_dir, is_new)
 
     def follow(self, sources: Sources) -> None:
         coverage = conform(sources.coverage(), COVERAGE_INPUT_SCHEMA, "coverage")
-        known_accounts = {row[0] for row in self.connection.execute(sql.KNOWN_ACCOUNTS).fetchall()}
+        known_accounts = self.files.known_accounts()
         for account in sorted(known_accounts | set(accounts_in(self.data_dir / "leads"))):
-            self._follow_leads(account)
-        quarantine_changed = False
-        for account in sorted(known_accounts | set(accounts_in(self.data_dir / "quarantine"))):
-            listed = quarantine_files(self.data_dir, account)
-            quarantine_changed |= self._follow_files("quarantine", account, listed)
-        if quarantine_changed:
-            self.connection.execute(sql.CLEAR_QUARANTINE).fetchall()
-            self.connection.execute(sql.FILL_QUARANTINE).fetchall()
+            self.files.follow_leads(account)
+        self.files.follow_quarantine(sorted(known_accounts | set(accounts_in(self.data_dir / "quarantine"))))
         self._append_calls(sources.calls_after)
         self._replace_coverage(coverage)
         self._replace_alerts(conform(sources.alerts(), ALERTS.schema, "alerts"))
         self._follow_deliveries(sources)
-
-    def _follow_leads(self, account: str) -> None:
-        """Follow the account's day files under its merge lock, so that no half of a merge is read."""
-        with merge_lock(self.data_dir, account):
-            DayReplacement(LeadFiles(self.data_dir, account)).redo()
-            self._follow_files("leads", account, lead_files(self.data_dir, account))
-        if self.is_new:
-            # Rows are updated four times as fast once committed. Whoever finds a store that died before it was first
-            # finished rebuilds it, for it says of no version that it is that one.
-            self.connection.execute("COMMIT").fetchall()
-            self.connection.execute("BEGIN").fetchall()
-        self.leads.buyers.settle(account)
-
-    def _follow_files(self, kind: Kind, account: str, listed: Iterable[FollowedFile]) -> bool:
-        rows = self.connection.execute(sql.KNOWN_FILES, [kind, account]).fetchall()
-        known = {row[0]: (FileStamp(*row[1:4]), str(row[4])) for row in rows}
-        days = {row[0]: row[5] for row in rows}
-        any_changed = False
-        for file in listed:
-            stamp, sha256 = known.pop(file.name, (None, ""))
-            if stamp is not None and stamp == stamp_of(file.path):
-                continue
-            content = content_of(file.path)
-            if content is None:
-                if stamp is not None:
-                    known[file.name] = (stamp, sha256)
-            elif content.sha256 == sha256:
-                self._restamp(file, content.stamp)
-            else:
-                self._read_anew(file, content, sha256)
-                any_changed = True
-        for name in known:
-            self._drop(kind, account, name, days.get(name))
-        any_changed |= bool(known)
-        self.changed |= any_changed
-        return any_changed
-
-    def _read_anew(self, file: FollowedFile, content: FileContent, known_sha256: str) -> None:
-        """Read a file whose content is not the one with that hash, which is empty for a file that is new."""
-        if known_sha256:
-            self.connection.execute(sql.DROP_FILE, [file.name]).fetchall()
-        rows = (
-            self._read_day(file, content, file.lead_date, known_sha256)
-            if file.lead_date
-            else self._read_seen(file, content, bool(known_sha256))
-        )
-        stamp = content.stamp
-        self.connection.execute(
-            sql.ADD_FILE,
-            [
-                *(file.name, stamp.size, stamp.mtime_ns, stamp.inode, content.sha256),
-                *(file.kind, file.account, file.lead_date, file.response_id, rows),
-            ],
-        ).fetchall()
-
-    def _read_day(self, file: FollowedFile, content: FileContent, day: date, known_sha256: str) -> int:
-        what = f"the leads of {day} ({file.account})"
-        touched = None
-        if known_sha256:
-            noted = DayChanges(LeadFiles(self.data_dir, file.account))
-            touched = noted.touched(day, known_sha256, content.sha256)
-        if touched is not None:
-            ids = pa.array(sorted(touched), pa.string())
-            rows = rows_with_ids(content.data, ids, what)
-            self.leads.replace_some(file.account, day, ids, with_partition(rows, file.account, day))
-        else:
-            leads = with_partition(from_parquet(content.data, FILE_SCHEMA, what), file.account, day)
-            if known_sha256:
-                self.leads.replace_day(file.account, day, leads)
-            else:
-                self.leads.add_day(day, leads)
-        self.changed_days.add(AccountDay(file.account, day))
-        return rows_in(content.data, what)
-
-    def _read_seen(self, file: FollowedFile, content: FileContent, is_known: bool) -> int:
-        if is_known:
-            self._drop_seen(file.account, file.name)
-        seen = read_quarantine_file(content.data, file.account, str(file.response_id))
-        insert(self.connection, sql.ADD_QUARANTINE_SEEN, seen)
-        return int(seen.num_rows)
-
-    def _restamp(self, file: FollowedFile, stamp: FileStamp) -> None:
-        values = [stamp.size, stamp.mtime_ns, stamp.inode, file.name]
-        self.connection.execute(sql.RESTAMP_FILE, values).fetchall()
-        self.restamped = True
-
-    def _drop(self, kind: Kind, account: str, name: str, day: date | None) -> None:
-        if kind == "leads" and day is not None:
-            self.leads.drop_day(account, day)
-            self.changed_days.add(AccountDay(account, day))
-        else:
-            self._drop_seen(account, name)
-        self.connection.execute(sql.DROP_FILE, [name]).fetchall()
-
-    def _drop_seen(self, account: str, name: str) -> None:
-        self.connection.execute(sql.DROP_QUARANTINE_SEEN, [account, Path(name).stem]).fetchall()
+        self.changed |= self.files.changed
 
     def _append_calls(self, calls_after: Callable[[int], pa.Table]) -> None:
         newest = self.connection.execute(sql.NEWEST_CALL).fetchall()[0][0]

@@ -13,11 +13,12 @@ from leads_pipeline.leads.merge import merge_leads
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, VERSIONS
 from leads_pipeline.storage import store
 from leads_pipeline.storage.errors import StorageError
+from leads_pipeline.storage.following import AccountDay
 from leads_pipeline.storage.merge_journal import DayReplacement
 from leads_pipeline.storage.parquet import LeadFiles
 from leads_pipeline.storage.publish import refresh_and_publish
 from leads_pipeline.storage.quarantine_files import QuarantineFiles
-from leads_pipeline.storage.store import AccountDay, Sources, store_path
+from leads_pipeline.storage.store import Sources, store_path
 from leads_pipeline.storage.tables import TABLES
 from leads_pipeline_tests.storage.children import exit_code, publish, publish_killed, replace_days, write_state
 from leads_pipeline_tests.storage.lead_tables import (
