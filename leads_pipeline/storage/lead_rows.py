@@ -25,7 +25,7 @@ _MOST_LOOKED_THROUGH = 100_000
 """New leads of which those with several versions are kept in memory together."""
 _MOST_TOLD = 10_000
 """Leads with several versions that are told at once: each takes some 20 kB as Python's values."""
-_MOST_BYTES, _MOST_BYTES_EACH = 9 * 10**8, 300
+_MOST_BYTES, _MOST_BYTES_EACH = 6 * 10**8, 300
 """What DuckDB may hold in memory while it takes in many new leads: the rows on their way to the file, and what of each
 lead tells of buyers. With more it would keep what it has written, too.
 """
