@@ -36,17 +36,6 @@ _SQL_TYPES: dict[pa.DataType, str] = {
 _UUID_COLUMNS = frozenset({"buyer_id"})
 """Texts in Arrow and UUIDs in DuckDB, which finds buyers among millions of leads five times as fast by these."""
 
-_MOSTLY_DISTINCT = frozenset(
-    (
-        *("query_id", "content_hash", "sender_mobile", "sender_mobile_original", "sender_email"),
-        *("query_message", "query_message_original", "message_text"),
-    )
-)
-"""Texts for which DuckDB would choose the same compression (FSST) itself, after as long a try with dictionaries.
-
-It writes that one only into files of the storage version that the store has.
-"""
-
 CALL_COLUMNS: tuple[Column, ...] = (
     Column("call_id", pa.int64(), "Number of the call in the call log, rising", nullable=False),
     Column("account", TEXT, "Seller account whose key made the call", nullable=False),
@@ -239,11 +228,6 @@ def sql_type(column: Column) -> str:
     return "UUID" if column.name in _UUID_COLUMNS else _SQL_TYPES[column.type]
 
 
-def _definition(column: Column) -> str:
-    compression = " USING COMPRESSION fsst" if column.name in _MOSTLY_DISTINCT else ""
-    return f"{column.name} {sql_type(column)}{compression}{'' if column.nullable else ' NOT NULL'}"
-
-
 def _quoted(text: str) -> str:
     """Return an SQL literal: DDL takes no bound parameters."""
     return "'" + text.replace("'", "''") + "'"
@@ -273,7 +257,9 @@ class Table:
     @property
     def statements(self) -> list[str]:
         """Return the SQL that creates it with its comments, one statement each."""
-        columns = ", ".join(map(_definition, self.columns))
+        columns = ", ".join(
+            f"{column.name} {sql_type(column)}{'' if column.nullable else ' NOT NULL'}" for column in self.columns
+        )
         comments = {column.name: column.comment for column in self.columns}
         return [
             f"CREATE TABLE {self.name} ({columns})",

@@ -15,7 +15,6 @@ from leads_pipeline.leads.normalize import normalize_answer
 from leads_pipeline.leads.schema import LEADS_ARROW_SCHEMA, REQUIREMENT_COLUMNS, TEXT
 from leads_pipeline.stages.replay_compare import compare_rows
 from leads_pipeline.storage.parquet import FILE_SCHEMA, from_parquet, to_parquet
-from leads_pipeline.storage.store_sql import ATTACH
 from leads_pipeline.storage.tables import LEADS
 from leads_pipeline_tests.leads.examples import FETCHED_AT, facts, only_lead, record, repeatable, rows_of
 
@@ -343,9 +342,7 @@ def test_the_columns_survive_frames_merge_parquet_duckdb_and_versions_and_a_repl
     stored = from_parquet(to_parquet(table, FILE_SCHEMA), FILE_SCHEMA, "the leads")
     assert stored.equals(table.select(FILE_SCHEMA.names))
 
-    with duckdb.connect() as connection:
-        connection.execute(ATTACH, [str(tmp_path / "leads.duckdb")]).fetchall()
-        connection.execute("USE store").fetchall()
+    with duckdb.connect(str(tmp_path / "leads.duckdb")) as connection:
         connection.execute(LEADS.statements[0]).fetchall()
         connection.register("incoming", to_frame(table).drop(columns=["versions"]).pipe(to_arrow))
         connection.execute("INSERT INTO leads BY NAME SELECT * FROM incoming").fetchall()

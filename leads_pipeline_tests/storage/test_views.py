@@ -61,6 +61,15 @@ def test_every_view_is_created_and_none_twice() -> None:
     assert all(statement in CREATE_STATEMENTS for view in VIEWS for statement in view.statements)
 
 
+def test_analysts_can_copy_the_published_database_into_one_of_the_newest_form(tmp_path: Path) -> None:
+    link = publish(tmp_path / "data").path
+    with duckdb.connect(str(tmp_path / "mine.duckdb")) as connection:
+        connection.execute(f"ATTACH '{link}' AS published (READ_ONLY)").fetchall()
+        connection.execute("COPY FROM DATABASE published TO mine").fetchall()
+        of_both = "SELECT (SELECT count(*) FROM mine.{0}) - (SELECT count(*) FROM published.{0})"
+        assert [rows(connection, of_both.format(name)) for name in ("leads", "buyers", "coverage")] == [[(0,)]] * 3
+
+
 def test_every_table_view_and_column_of_the_published_file_has_a_comment(tmp_path: Path) -> None:
     link = publish(tmp_path / "data").path
     with duckdb.connect(str(link), read_only=True) as connection:
