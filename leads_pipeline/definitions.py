@@ -4,10 +4,9 @@ import warnings
 
 import dagster as dg
 
+from leads_pipeline.account_definitions import account_assets
 from leads_pipeline.alert_sensors import build_alert_sensors
-from leads_pipeline.assets import build_account_assets
 from leads_pipeline.assets.deliveries import build_deliveries
-from leads_pipeline.assets.freshness import freshness_policy
 from leads_pipeline.assets.leads_report import build_leads_report
 from leads_pipeline.assets.partitions import lead_days
 from leads_pipeline.checks import build_account_checks
@@ -30,20 +29,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     start = workspace.start_date()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies; tests hold what we need of them
-        assets = dg.with_source_code_references(
-            [
-                asset
-                for account in settings.accounts
-                for asset in build_account_assets(account, start, freshness_policy(account))
-            ]
-            + [build_deliveries(destination, lead_days(start)) for destination in settings.destinations]
+        others = dg.with_source_code_references(
+            [build_deliveries(destination, lead_days(start)) for destination in settings.destinations]
             + [build_leads_report(settings.accounts)]
         )
     report_job = build_report_job()
     jobs = [(account, build_pull_job(account)) for account in settings.accounts]
     deliveries = [(destination, build_delivery_job(destination)) for destination in settings.destinations]
     return dg.Definitions(
-        assets=assets,
+        assets=[*(asset for account in settings.accounts for asset in account_assets(account, start)), *others],
         asset_checks=[check for account in settings.accounts for check in build_account_checks(account)],
         jobs=[*(job for _, job in jobs), *(job for _, job in deliveries), replay_job, report_job],
         schedules=[

@@ -67,11 +67,21 @@ def _make(
     with immediate(connection):
         if _has_version(connection, version):
             return  # another process was first
-        for statement in tables.split(";"):
+        for statement in _statements(tables):
             connection.execute(statement)
         if fill is not None:
             fill(connection)
         connection.execute(f"PRAGMA user_version = {version:d}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the script's statements; a trigger's body has semicolons of its own."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from leads_pipeline.account_definitions import resolved_pull_job
 from leads_pipeline.cli.instance import open_instance
 from leads_pipeline.days import day_of, utc_now
 from leads_pipeline.definitions import build_definitions
@@ -159,6 +160,16 @@ def test_leads_and_database_have_a_freshness_policy(definitions: dg.Definitions)
 def test_runs_stay_in_one_process(definitions: dg.Definitions) -> None:
     for account in ("acme", "bharat"):
         assert definitions.resolve_job_def(pull_job_name(account)).executor_def is dg.in_process_executor
+
+
+def test_a_pull_runs_the_very_job_that_the_ui_shows(tmp_path: Path) -> None:
+    settings = two_accounts(tmp_path)
+    shown = build_definitions(settings)
+    for account in settings.accounts:
+        job = resolved_pull_job(settings, account)
+        assert job.get_job_snapshot_id() == shown.resolve_job_def(pull_job_name(account.name)).get_job_snapshot_id()
+        assert job.executor_def is dg.in_process_executor
+        assert {key.path[0] for key in job.asset_layer.executable_asset_keys} == {account.name}
 
 
 def test_the_first_load_decides_the_start_and_later_loads_keep_it(

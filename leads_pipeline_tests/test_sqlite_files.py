@@ -46,6 +46,16 @@ def test_a_file_is_filled_once_for_each_version(tmp_path: Path) -> None:
     assert names(path, 2, fill_with_a) == ["a"]
 
 
+def test_tables_may_have_triggers_with_statements_of_their_own(tmp_path: Path) -> None:
+    trigger = (
+        "CREATE TRIGGER IF NOT EXISTS twice AFTER INSERT ON entry WHEN NEW.name = 'a' BEGIN "
+        "INSERT INTO entry VALUES ('b'); INSERT INTO entry VALUES ('c'); END;\n"
+    )
+    with sqlite_file(tmp_path / "file.sqlite", TABLES + trigger, 1) as connection:
+        connection.execute("INSERT INTO entry VALUES ('a')")
+        assert [row["name"] for row in connection.execute("SELECT name FROM entry ORDER BY name")] == ["a", "b", "c"]
+
+
 def test_a_file_whose_filling_failed_is_made_again(tmp_path: Path) -> None:
     def fail(_connection: sqlite3.Connection) -> None:
         raise RuntimeError("the disk is full")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -98,8 +99,9 @@ def answers_metadata(coverage: Iterable[DayCoverage]) -> dict[date, dict[str, An
     }
 
 
-def table_schema(columns: Iterable[Column]) -> dg.TableSchema:
-    """Return the columns with their comments as Dagster shows them."""
+@cache
+def table_schema(columns: tuple[Column, ...]) -> dg.TableSchema:
+    """Return the columns with their comments as Dagster shows them; they are the same for each account."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(

@@ -4,25 +4,21 @@ It imports no Dagster and opens no table, so that they answer at once, also whil
 """
 
 import sqlite3
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
-from itertools import accumulate
 
 from leads_pipeline.cli.errors import FAILED, CommandError
 from leads_pipeline.cli.late_leads import LateLeads
 from leads_pipeline.cli.moments import ago, in_india, iso
-from leads_pipeline.days import ONE_DAY, day_of, day_start, days_between
+from leads_pipeline.days import ONE_DAY, day_of, days_between
 from leads_pipeline.indiamart.call_log import CallRecord
 from leads_pipeline.indiamart.call_slot import SlotState, key_fingerprint
 from leads_pipeline.settings import DEMO_ACCOUNT, Account
 from leads_pipeline.stages.workspace import Workspace
 from leads_pipeline.storage.coverage import DayCoverage, DayState
-from leads_pipeline.storage.day_paths import days_with_file
 
 _SHORT_ID = 8  # as much of a run's id as Dagster's UI shows
 
@@ -87,12 +83,9 @@ def account_status(workspace: Workspace, account: Account, days: int, now: datet
     today = day_of(now)
     since = _counts_since(workspace, account, day_of(first) if first else None)
     known: dict[date, DayCoverage] = {}
-    plain: set[date] = set()
     if has_catalog:
-        recent = days_between(today - (days - 1) * ONE_DAY if days else today, today)
-        older = days_between(since or today, recent[0] - ONE_DAY)
-        plain = plainly_complete(workspace, account.name, older)
-        known = {day.day: day for day in workspace.coverage(account.name, {*older, *recent} - plain, now)}
+        wanted = days_between(min(since or today, today - (days - 1) * ONE_DAY if days else today), today)
+        known = {day.day: day for day in workspace.coverage(account.name, wanted, now)}
     return AccountStatus(
         account,
         last_call=workspace.call_log.last_of(account.name) if has_calls else None,
@@ -100,33 +93,9 @@ def account_status(workspace: Workspace, account: Account, days: int, now: datet
         slot=slot_of(workspace, account),
         other_slot=slot_of(workspace, account.other_version) if account.other_version else None,
         has_answers=first is not None,
-        coverage=_summary(known, plain, since, today) if known and since else None,
+        coverage=_summary(known, since, today) if known and since else None,
         days=tuple(known[day] for day in sorted(known, reverse=True)[:days]),
     )
-
-
-def plainly_complete(workspace: Workspace, account: str, days: Collection[date]) -> set[date]:
-    """Return those of the days that are complete for a plain reason; others may be so too.
-
-    One answer proves all of the day, the day's file is there, and no answer about it waits to be merged. Telling that
-    takes no look at each of the thousands of answers that a year of polling leaves.
-    """
-    waiting = {day for answer in workspace.catalog.unmerged(account) for day in answer.window.days}
-    spans = workspace.catalog.proven_spans(account)
-    starts = [span.start for span in spans]
-    furthest = [*accumulate((span.end for span in spans), max)]
-    proven = set()
-    for day in days:
-        place = bisect_right(starts, _midnight(day))
-        if place and day not in waiting and furthest[place - 1] >= _midnight(day + ONE_DAY):
-            proven.add(day)
-    return days_with_file(workspace.settings.data_dir, account, proven)
-
-
-@cache
-def _midnight(day: date) -> float:
-    """Return when the day begins in India, in seconds since 1970; each account has the same days."""
-    return day_start(day).timestamp()
 
 
 def _counts_since(workspace: Workspace, account: Account, first: date | None) -> date | None:
@@ -135,9 +104,8 @@ def _counts_since(workspace: Workspace, account: Account, first: date | None) ->
     return min((day for day in (first, wanted) if day is not None), default=None)
 
 
-def _summary(known: Mapping[date, DayCoverage], plain: set[date], since: date, today: date) -> CoverageSummary:
-    states = {day: coverage.state for day, coverage in known.items()} | dict.fromkeys(plain, DayState.COMPLETE)
-    counted = {day: state for day, state in states.items() if since <= day < today}
+def _summary(known: Mapping[date, DayCoverage], since: date, today: date) -> CoverageSummary:
+    counted = {day: coverage.state for day, coverage in known.items() if since <= day < today}
     counts = Counter(counted.values())
     return CoverageSummary(
         since=since,

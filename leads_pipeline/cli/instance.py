@@ -7,12 +7,15 @@ from importlib.resources import files
 
 import dagster as dg
 
+from leads_pipeline.cli.run_history import BATCH_VARIABLE, open_history
 from leads_pipeline.run_queue import end_dead_runs
 from leads_pipeline.settings import Settings
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
 
 WORKSPACE_FILE = "leads_workspace.yaml"
 """Names the code location; not called workspace.yaml, which would make the folder look like a project's root."""
+
+_EVENTS_AT_ONCE = "1000"
 
 _WORKSPACE = """load_from:
   - python_module:
@@ -36,6 +39,18 @@ def prepare_home(settings: Settings) -> None:
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance, after marking runs as failed whose processes died without a word."""
     prepare_home(settings)
-    with dg.DagsterInstance.get() as instance:
+    with _batches(), open_history(settings.dagster_home) as instance:
         end_dead_runs(instance, settings.state_dir)
         yield instance
+
+
+@contextmanager
+def _batches() -> Iterator[None]:
+    """Let Dagster hand over events together, in this process alone: whatever it starts inherits the environment."""
+    before = os.environ.get(BATCH_VARIABLE)
+    os.environ[BATCH_VARIABLE] = before or _EVENTS_AT_ONCE
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[BATCH_VARIABLE]

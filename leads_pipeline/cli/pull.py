@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
+from leads_pipeline.account_definitions import resolved_pull_job
 from leads_pipeline.cli.day_range import day_range
 from leads_pipeline.cli.errors import FAILED, NEEDS_A_PERSON, USAGE, CommandError, exit_code_of
 from leads_pipeline.cli.instance import open_instance
 from leads_pipeline.days import IST, contiguous_ranges, day_end, days_between, utc_now
-from leads_pipeline.definitions import build_definitions
 from leads_pipeline.indiamart.call_slot import CallSlots, key_fingerprint
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import CLOCK_MARGIN, REACH_DAYS, Window, plan_windows, split_by_reach
-from leads_pipeline.jobs import ACCOUNT_TAG, pull_job_name
+from leads_pipeline.jobs import ACCOUNT_TAG
 from leads_pipeline.settings import Account, Settings, load_settings
 from leads_pipeline.stages.publish_tables import publish_tables
 from leads_pipeline.stages.pull_versions import why_left_alone
@@ -204,7 +204,7 @@ def _within_reach(workspace: Workspace, account: Account, days: Sequence[date]) 
 def _run(settings: Settings, plan: PullPlan, *, again: bool, console: Console) -> None:
     ranges = plan.runs
     slots = Workspace(settings).slots
-    job = build_definitions(settings).resolve_job_def(pull_job_name(plan.account.name))
+    job = resolved_pull_job(settings, plan.account)
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with open_instance(settings) as instance, _progress(console, slots, plan.account) as progress:
         task = progress.add_task("pulling", total=len(ranges), ends_at=utc_now() + timedelta(seconds=plan.seconds))

@@ -133,7 +133,9 @@ def coverage_table(workspace: Workspace) -> pa.Table:
     rows: list[dict[str, object]] = []
     now = utc_now()
     for account in workspace.catalog.accounts():
-        for day in workspace.coverage(account, _known_days(workspace, account), now):
+        days = _known_days(workspace, account)
+        workspace.keep_coverage(account, days)
+        for day in workspace.coverage(account, days, now):
             rows.append(
                 {
                     "account": account,

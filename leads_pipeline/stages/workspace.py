@@ -4,27 +4,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from leads_pipeline.days import utc_now
 from leads_pipeline.indiamart.call_log import CallLog
 from leads_pipeline.indiamart.call_slot import CallSlots
-from leads_pipeline.indiamart.windows import MAX_WINDOW, NARROW_WINDOW
+from leads_pipeline.indiamart.windows import MAX_WINDOW, NARROW_WINDOW, first_day_in_reach
 from leads_pipeline.settings import Account, Settings, SettingsError, default_start_date
 from leads_pipeline.storage.atomic import make_private_folder, write_atomically
 from leads_pipeline.storage.catalog import Catalog, StoredAnswer
-from leads_pipeline.storage.coverage import DayCoverage, coverage_of
+from leads_pipeline.storage.coverage import DayCoverage, judged
 from leads_pipeline.storage.day_paths import days_with_file
 from leads_pipeline.storage.raw import RawStore
+from leads_pipeline.storage.told_days import keep_told, told_of
 
 if TYPE_CHECKING:  # these import pyarrow, which `leads status` must not wait for
     from leads_pipeline.storage.normalized_files import NormalizedFiles
     from leads_pipeline.storage.parquet import LeadFiles
     from leads_pipeline.storage.quarantine_files import QuarantineFiles
-
-_DAYS_AT_ONCE = 28
-"""The answers of so many days are in memory at once, however long the history is that coverage is asked for."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +110,15 @@ class Workspace:
         self, account: str, days: Iterable[date], now: datetime, source_api: str | None = None
     ) -> list[DayCoverage]:
         """Return what the account's stored answers, or those of one version alone, prove of the days."""
-        found: list[DayCoverage] = []
-        for _, near in groupby(sorted(set(days)), key=lambda day: day.toordinal() // _DAYS_AT_ONCE):
-            wanted = list(near)
-            in_tables = days_with_file(self.settings.data_dir, account, wanted)
-            times = self.catalog.times_about(account, wanted)
-            told = [one for one in times if source_api in (None, one.source_api)]
-            found += coverage_of(wanted, told, in_tables, now)
-        return found
+        wanted = sorted(set(days))
+        in_tables = days_with_file(self.settings.data_dir, account, wanted)  # first: no merge is claimed too early
+        earliest = first_day_in_reach(now)
+        told = told_of(self.catalog, account, wanted, source_api)
+        return [judged(day, day.day in in_tables, earliest) for day in told]
+
+    def keep_coverage(self, account: str, days: Iterable[date]) -> None:
+        """Keep what the account's answers tell of the days, so that telling their coverage is quick from now on."""
+        keep_told(self.catalog, account, days)
 
     def answers_about(self, account: str, days: Iterable[date], source_api: str | None = None) -> list[StoredAnswer]:
         """Return the answers, or those of one version alone, that say something of any of the days, oldest first."""

@@ -17,9 +17,10 @@ from leads_pipeline.days import ONE_DAY, day_end, day_start, utc_now
 from leads_pipeline.indiamart.outcomes import Outcome
 from leads_pipeline.indiamart.windows import MAX_WINDOW, Span
 from leads_pipeline.sqlite_files import from_epoch, immediate, sqlite_file
+from leads_pipeline.storage import told_days_sql
 from leads_pipeline.storage.raw import IMPORT_MARK, RawResponse, RawStore, is_import, window_of
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 _SPEAKING = (Outcome.LEADS, Outcome.NO_LEADS, Outcome.TRUNCATED, Outcome.NOT_YET_AVAILABLE)
 
@@ -31,6 +32,11 @@ _ABOUT_DAYS = (
     "AND window_start < ? AND window_start > ? AND window_end > ?"
 )
 _OLDEST_FIRST = "ORDER BY fetched_at, response_id"
+_COUNTS = "SELECT response_id, received, leads, duplicates, quarantined FROM response WHERE merged_at IS NOT NULL"
+_TIMES = (
+    "SELECT response_id, source_api, window_start, window_end, proven_until, fetched_at, outcome, "  # noqa: S608 - constants
+    f"merged_at IS NOT NULL OR NOT has_records FROM response WHERE {_ABOUT_DAYS} {_OLDEST_FIRST}"
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS announced (response_id TEXT PRIMARY KEY, announced_at REAL NOT NULL);
@@ -43,6 +49,22 @@ CREATE TABLE IF NOT EXISTS response (
 CREATE INDEX IF NOT EXISTS response_by_window ON response (account, window_start);
 CREATE INDEX IF NOT EXISTS response_unmerged ON response (account) WHERE merged_at IS NULL AND has_records = 1;
 """
+_BY_ORIGIN = f"CREATE INDEX IF NOT EXISTS response_by_origin ON response (account, origin) WHERE {_OF_A_CALL};\n"
+_TABLES = _SCHEMA + _BY_ORIGIN + told_days_sql.TABLES
+
+
+def _each(column: str, condition: str) -> str:
+    """Return the query for the column's values: it leaps from one to the next in the index, past their many rows."""
+    smallest = f"SELECT min({column}) FROM response WHERE {condition}"  # noqa: S608 - constants
+    return (
+        f"WITH RECURSIVE found (one) AS ({smallest} UNION ALL "  # noqa: S608 - constants
+        f"SELECT ({smallest} AND {column} > one) FROM found WHERE one IS NOT NULL) "
+        "SELECT one FROM found WHERE one IS NOT NULL"
+    )
+
+
+_ACCOUNTS = _each("account", "TRUE")
+_ORIGINS = _each("origin", f"account = ?1 AND {_OF_A_CALL}")
 
 
 @dataclass(frozen=True)
@@ -95,13 +117,6 @@ class AnswerTimes(NamedTuple):
     """As of a stored answer; 0 or 1."""
 
 
-class ProvenSpan(NamedTuple):
-    """A time, in seconds since 1970, whose days one answer proves; empty if it ends before it starts."""
-
-    start: float
-    end: float
-
-
 class Catalog:
     """Finds stored answers by day and by whether they are merged."""
 
@@ -111,24 +126,24 @@ class Catalog:
 
     def announce(self, response_id: str) -> None:
         """Write down that an answer of that name is about to be stored."""
-        with self._open() as connection, immediate(connection):
+        with self.opened() as connection, immediate(connection):
             _announce(connection, response_id)
 
     def add(self, response: RawResponse) -> None:
         """Enter a stored answer; entering it again changes nothing."""
-        with self._open() as connection, immediate(connection):
+        with self.opened() as connection, immediate(connection):
             _insert(connection, response)
             connection.execute("DELETE FROM announced WHERE response_id = ?", (response.response_id,))
 
     def announced(self) -> list[str]:
         """Return the answers that were announced and not entered: under way, or of a process that died."""
-        with self._open() as connection:
+        with self.opened() as connection:
             rows = connection.execute("SELECT response_id FROM announced ORDER BY response_id")
             return [row[0] for row in rows]
 
     def withdraw(self, response_id: str) -> None:
         """Forget an announced answer that never came."""
-        with self._open() as connection, immediate(connection):
+        with self.opened() as connection, immediate(connection):
             connection.execute("DELETE FROM announced WHERE response_id = ?", (response_id,))
 
     def answer(self, response_id: str) -> StoredAnswer | None:
@@ -139,33 +154,6 @@ class Catalog:
         """Return the answers that say something of any of the days, oldest first; refusals and imports don't."""
         wanted = sorted(set(days))
         return self._answers(_ABOUT_DAYS, _about_days(account, wanted)) if wanted else []
-
-    def times_about(self, account: str, days: Iterable[date]) -> list[AnswerTimes]:
-        """Return the times of the answers that `about` returns, in the same order."""
-        wanted = sorted(set(days))
-        if not wanted:
-            return []
-        query = (
-            "SELECT response_id, source_api, window_start, window_end, proven_until, fetched_at, outcome, "  # noqa: S608 - constants
-            f"merged_at IS NOT NULL OR NOT has_records FROM response WHERE {_ABOUT_DAYS} {_OLDEST_FIRST}"
-        )
-        with self._open() as connection:
-            return [AnswerTimes(*row) for row in connection.execute(query, _about_days(account, wanted))]
-
-    def proven_spans(self, account: str) -> list[ProvenSpan]:
-        """Return, for each moment that windows of the account start at, the longest span that one answer proves.
-
-        In order. It makes one row of the many answers that asked for the same days again, so it is quick over years.
-        """
-        covering = [outcome.value for outcome in Outcome if outcome.rule.covers]
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT window_start, max(min(window_end, proven_until, fetched_at)) FROM response "  # noqa: S608 - places
-                f"WHERE account = ? AND outcome IN ({', '.join('?' for _ in covering)}) "
-                "GROUP BY window_start ORDER BY window_start",
-                (account, *covering),
-            ).fetchall()
-        return [ProvenSpan(*row) for row in rows]
 
     def ambiguous_empties(self, account: str, window: Span) -> list[StoredAnswer]:
         """Return the answers that were empty without saying why and whose windows overlap this one, oldest first."""
@@ -191,13 +179,15 @@ class Catalog:
 
     def merged_counts(self, account: str) -> dict[str, MergedCounts]:
         """Return the merge ledger: what became of each merged answer's records, by response."""
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT response_id, received, leads, duplicates, quarantined FROM response "
-                "WHERE account = ? AND merged_at IS NOT NULL",
-                (account,),
-            ).fetchall()
+        with self.opened() as connection:
+            rows = connection.execute(f"{_COUNTS} AND account = ?", (account,)).fetchall()
         return {row[0]: MergedCounts(*row) for row in rows}
+
+    def merged_counts_of(self, response_ids: Iterable[str]) -> dict[str, MergedCounts]:
+        """Return what became of the records of those answers that are merged, by response."""
+        with self.opened() as connection:
+            rows = [connection.execute(f"{_COUNTS} AND response_id = ?", (one,)).fetchone() for one in response_ids]
+        return {row[0]: MergedCounts(*row) for row in rows if row is not None}
 
     def touching(self, account: str, days: Iterable[date]) -> list[StoredAnswer]:
         """Return the answers with leads whose windows touch any of the days, oldest answer first."""
@@ -212,19 +202,17 @@ class Catalog:
 
     def accounts(self) -> list[str]:
         """Return the accounts that have stored answers, sorted."""
-        with self._open() as connection:
-            return [row[0] for row in connection.execute("SELECT DISTINCT account FROM response ORDER BY account")]
+        with self.opened() as connection:
+            return [row[0] for row in connection.execute(_ACCOUNTS)]
 
     def origins(self, account: str) -> set[str]:
         """Return where the account's answers came from, imports aside."""
-        with self._open() as connection:
-            query = f"SELECT DISTINCT origin FROM response WHERE account = ? AND {_OF_A_CALL}"  # noqa: S608 - constant
-            rows = connection.execute(query, (account,))
-            return {row[0] for row in rows}
+        with self.opened() as connection:
+            return {row[0] for row in connection.execute(_ORIGINS, (account,))}
 
     def first_day(self, account: str) -> datetime | None:
         """Return the earliest window start of the account's answers, imports aside, or None if it has none."""
-        with self._open() as connection:
+        with self.opened() as connection:
             row = connection.execute(
                 f"SELECT min(window_start) FROM response WHERE account = ? AND {_OF_A_CALL} AND outcome IN (?, ?)",  # noqa: S608 - constant
                 (account, Outcome.LEADS, Outcome.NO_LEADS),
@@ -233,7 +221,7 @@ class Catalog:
 
     def mark_merged(self, counts: Iterable[MergedCounts]) -> None:
         """Enter in the merge ledger that the answers' leads are in the tables, all of them as one step."""
-        with self._open() as connection, immediate(connection):
+        with self.opened() as connection, immediate(connection):
             connection.executemany(
                 "UPDATE response SET merged_at = ?, received = ?, leads = ?, duplicates = ?, quarantined = ? "
                 "WHERE response_id = ?",
@@ -252,31 +240,40 @@ class Catalog:
 
     def forget(self, account: str) -> None:
         """Drop everything that is known of the account's answers."""
-        with self._open() as connection, immediate(connection):
+        with self.opened() as connection, immediate(connection):
             connection.execute("DELETE FROM response WHERE account = ?", (account,))
             connection.execute(
                 "DELETE FROM announced WHERE substr(response_id, 1, ?) = ?", (len(account) + 1, f"{account}.")
             )
 
     def _answers(self, condition: str, parameters: tuple[object, ...]) -> list[StoredAnswer]:
-        with self._open() as connection:
+        with self.opened() as connection:
             rows = connection.execute(
                 f"SELECT * FROM response WHERE {condition} {_OLDEST_FIRST}",  # noqa: S608 - constants
                 parameters,
             ).fetchall()
         return [_to_answer(row) for row in rows]
 
-    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return sqlite_file(self._path, _SCHEMA, _SCHEMA_VERSION, self._rebuild)
+    def opened(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Open the file, made at first use."""
+        return sqlite_file(self._path, _TABLES, _SCHEMA_VERSION, self._rebuild)
 
     def _rebuild(self, connection: sqlite3.Connection) -> None:
         """Enter every stored answer; one without a sidecar counts as announced."""
+        if connection.execute("SELECT 1 FROM response LIMIT 1").fetchone():
+            return  # of an earlier version, which entered them as they came
         for response_id in self._raw.response_ids():
             response = self._raw.read_sidecar(response_id)
             if response is not None:
                 _insert(connection, response)
             else:
                 _announce(connection, response_id)
+
+
+def times_about(connection: sqlite3.Connection, account: str, days: Iterable[date]) -> list[AnswerTimes]:
+    """Return the times of the answers that `Catalog.about` returns, in the same order, from its opened file."""
+    wanted = sorted(set(days))
+    return [AnswerTimes(*row) for row in connection.execute(_TIMES, _about_days(account, wanted))] if wanted else []
 
 
 def _about_days(account: str, wanted: Sequence[date]) -> tuple[object, ...]:

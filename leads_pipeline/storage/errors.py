@@ -1,10 +1,8 @@
 """Errors of the storage layer. Their texts never hold a value of a record: libraries' own texts do."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import duckdb
-import pyarrow as pa
 
 
 class StorageError(RuntimeError):
@@ -20,5 +18,12 @@ def without_values(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowException, duckdb.Error, KeyError, ValueError) as error:
+    except _quoting_errors() as error:
         raise StorageError(f"{doing} failed ({type(error).__name__})") from None
+
+
+def _quoting_errors() -> tuple[type[Exception], ...]:
+    """Return whatever may quote a value; a library that is not imported, which takes long, has raised nothing."""
+    of_libraries = (("pyarrow", "ArrowException"), ("duckdb", "Error"))
+    loaded = [getattr(sys.modules[library], name) for library, name in of_libraries if library in sys.modules]
+    return KeyError, ValueError, *loaded

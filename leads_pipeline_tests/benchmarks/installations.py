@@ -22,7 +22,8 @@ def make_installation(folder: Path) -> Path:
 
 def environment_of(folder: Path, url: str) -> dict[str, str]:
     """Return the environment in which commands work on that installation and ask that address, without waiting."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith(("LEADS_", "INDIAMART_"))}
+    dropped = ("LEADS_", "INDIAMART_", "PYTHONDONTWRITEBYTECODE")  # the last would compile the program in each process
+    others = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return others | {
         "LEADS_DATA_DIR": str(folder / "data"),
         "DAGSTER_HOME": "",

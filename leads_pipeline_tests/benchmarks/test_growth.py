@@ -20,5 +20,5 @@ def test_a_history_of_polling_covers_all_of_its_days(tmp_path: Path) -> None:
 
 def test_every_question_to_a_history_is_answered(tmp_path: Path) -> None:
     seconds = growth.measure_history(tmp_path, days=2, rounds=1)
-    assert len(seconds) == 4
+    assert len(seconds) == 5
     assert all(one > 0 for one in seconds.values())

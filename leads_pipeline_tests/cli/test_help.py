@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 import time
@@ -5,6 +6,7 @@ import time
 import pytest
 
 from leads_pipeline import __version__
+from leads_pipeline.cli import start_quickly
 from leads_pipeline_tests.cli.installation import Installation
 
 COMMANDS = ["demo", "pull", "status", "query", "tables", "export", "report", "ui", "fake-api", "doctor"]
@@ -34,6 +36,18 @@ def test_without_a_command_the_help_is_shown(installation: Installation) -> None
 def test_the_version_is_printed(installation: Installation) -> None:
     printed = installation.leads("--version")
     assert (printed.code, printed.out) == (0, f"{__version__}\n")
+
+
+def test_a_command_looks_for_garbage_less_often_and_yet_does() -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(700, 10, 10)
+        start_quickly()
+        young, middle, old = gc.get_threshold()
+    finally:
+        gc.set_threshold(*before)
+    assert young > 10_000
+    assert young * middle * old < 1_000_000, "garbage stays a bounded part of memory in a pull of a year"
 
 
 def test_an_unknown_command_is_a_usage_error(installation: Installation) -> None:

@@ -8,9 +8,10 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from leads_pipeline.cli.account_status import account_status, plainly_complete
+from leads_pipeline.cli.account_status import account_status
 from leads_pipeline.cli.status import show_status
 from leads_pipeline.days import ONE_DAY, day_of, day_start, days_between, utc_now
 from leads_pipeline.indiamart.call_slot import Claim, Granted, SlotTimes, key_fingerprint
@@ -206,14 +207,20 @@ def test_an_unreadable_state_gives_one_clear_line(installation: Installation, to
     assert "Traceback" not in printed.err
 
 
-def test_neither_dagster_nor_a_table_library_is_imported(installation: Installation, today: date) -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_neither_dagster_nor_a_table_library_is_imported(
+    installation: Installation, today: date, published: bool
+) -> None:
     installation.set_key()
     installation.answered(today - 2 * ONE_DAY, today - ONE_DAY)
+    if published:
+        publish_a_late_lead(installation, today)
+    slow = {"dagster", "pandas", "pyarrow", "numpy", "requests", *(() if published else ("duckdb",))}
     program = (
         "import sys\n"
         "from leads_pipeline.cli import app\n"
         "app(['status', '--days', '3'], standalone_mode=False)\n"
-        "slow = {'dagster', 'pandas', 'pyarrow', 'duckdb', 'numpy', 'requests'} & sys.modules.keys()\n"
+        f"slow = {slow} & sys.modules.keys()\n"
         "sys.exit(f'imported: {sorted(slow)}' if slow else 0)\n"
     )
     done = subprocess.run(
@@ -225,12 +232,12 @@ def test_neither_dagster_nor_a_table_library_is_imported(installation: Installat
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+    assert ("Late leads" in done.stdout) == published
     assert key_fingerprint(KEY) not in done.stdout
 
 
-def test_the_quick_look_takes_no_day_for_complete_that_the_full_one_does_not(
-    installation: Installation, today: date
-) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_days_are_counted_by_what_is_known_of_each(installation: Installation, today: date, kept: bool) -> None:
     """Days that one answer completes, that two do, that wait to be merged, that lost their file, that are partial."""
     installation.set_key()
     answered, noon = partial(installation.answered, interval=0.001), timedelta(hours=12)
@@ -245,16 +252,29 @@ def test_the_quick_look_takes_no_day_for_complete_that_the_full_one_does_not(
     leads_file(installation.data_dir, "indiamart", ago(today, 3)).unlink()
     days = days_between(ago(today, 15), ago(today, 1))
     full = {day.day: day.state for day in workspace.coverage("indiamart", days, utc_now())}
-
-    quick = plainly_complete(workspace, "indiamart", days)
-
-    assert quick == {ago(today, back) for back in (12, 11, 10, 8, 4)}
-    assert {day for day, state in full.items() if state is DayState.COMPLETE} == quick | {ago(today, 7)}
+    assert {day for day, state in full.items() if state is DayState.COMPLETE} == {
+        ago(today, back) for back in (12, 11, 10, 8, 7, 4)
+    }
+    if kept:
+        workspace.keep_coverage("indiamart", days)
     summary = account_status(workspace, workspace.settings.account("indiamart"), 0, utc_now()).coverage
     assert summary is not None
     assert {state: count for state, count in summary.states.items() if count} == Counter(
         state for day, state in full.items() if day >= summary.since
     )
+
+
+def publish_a_late_lead(installation: Installation, today: date) -> None:
+    with duckdb.connect(str(installation.data_dir / "leads.duckdb")) as connection:
+        connection.execute(
+            "CREATE TABLE leads AS SELECT 'indiamart' account, ? lead_date, 'an answer' response_id, "
+            "TIMESTAMPTZ '2026-03-01 12:00:00+05:30' first_seen_at",
+            [today - ONE_DAY],
+        )
+        connection.execute(
+            "CREATE TABLE coverage AS SELECT account, lead_date, "
+            "first_seen_at - INTERVAL 1 HOUR AS first_complete_at FROM leads"
+        )
 
 
 def ago(today: date, days: int) -> date:

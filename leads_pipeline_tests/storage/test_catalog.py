@@ -5,10 +5,11 @@ import pytest
 
 from leads_pipeline.days import ONE_DAY, days_between
 from leads_pipeline.indiamart.outcomes import Outcome
-from leads_pipeline.storage.catalog import Catalog, MergedCounts
+from leads_pipeline.storage.catalog import Catalog, MergedCounts, times_about
 from leads_pipeline.storage.coverage import times_of
-from leads_pipeline.storage.raw import RawStore, RawStoreError
-from leads_pipeline_tests.storage.raw_responses import BODY, SENT, name_of, store, window_of
+from leads_pipeline.storage.raw import RawStore, RawStoreError, ResponseName
+from leads_pipeline.storage.told_days import keep_told, told_of
+from leads_pipeline_tests.storage.raw_responses import BODY, SENT, name_of, response_of, store, window_of
 
 DAY = date(2026, 3, 4)
 
@@ -193,6 +194,43 @@ def test_the_times_of_answers_are_those_of_the_answers_themselves(stored: Stored
         stored.add(DAY, DAY + days * ONE_DAY)
     stored.catalog.mark_merged([merged(about(stored, DAY)[0])])
     answers = stored.catalog.about("indiamart", [DAY])
-    assert stored.catalog.times_about("indiamart", [DAY]) == [times_of(answer) for answer in answers]
+    with stored.catalog.opened() as connection:
+        assert times_about(connection, "indiamart", [DAY]) == [times_of(answer) for answer in answers]
+        assert times_about(connection, "indiamart", []) == []
     assert {answer.merged for answer in answers} == {True, False}
-    assert stored.catalog.times_about("indiamart", []) == []
+
+
+def test_accounts_and_origins_are_each_named_once_and_imports_have_none(stored: Stored) -> None:
+    for number, (account, origin) in enumerate([("b", "https://x"), ("a", "https://y"), ("b", "https://w")] * 3):
+        stored.add(DAY, DAY, seconds=number, account=account, origin=origin)
+    name = ResponseName("b", "v2", window_of(DAY, DAY), SENT, checksum="0123456789abcdef")
+    stored.catalog.add(response_of(name, origin="a file"))
+    assert stored.catalog.accounts() == ["a", "b"]
+    assert stored.catalog.origins("b") == {"https://w", "https://x"}
+    assert stored.catalog.origins("nobody") == set()
+
+
+def test_the_ledger_tells_of_the_answers_that_are_asked_for(stored: Stored) -> None:
+    one, other, unmerged = (stored.add(DAY, DAY, seconds=number) for number in range(3))
+    stored.catalog.mark_merged([merged(one), merged(other)])
+    assert stored.catalog.merged_counts("indiamart") == {one: merged(one), other: merged(other)}
+    assert stored.catalog.merged_counts_of([one, unmerged, "no such answer"]) == {one: merged(one)}
+    assert stored.catalog.merged_counts_of([]) == {}
+
+
+def test_a_catalogue_of_the_version_before_keeps_its_ledger_and_reads_no_sidecar(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = stored.add(DAY, DAY)
+    stored.catalog.mark_merged([merged(name)])
+    with stored.catalog.opened() as connection:
+        for trigger in ("INSERT", "UPDATE", "DELETE"):
+            connection.execute(f"DROP TRIGGER told_day_{trigger}")
+        connection.execute("DROP TABLE told_day")
+        connection.execute("DROP INDEX response_by_origin")
+        connection.execute("PRAGMA user_version = 1")
+    monkeypatch.setattr(RawStore, "read_sidecar", None)
+    assert stored.catalog.merged_counts("indiamart") == {name: merged(name)}
+    keep_told(stored.catalog, "indiamart", [DAY])
+    [told] = told_of(stored.catalog, "indiamart", [DAY])
+    assert (told.proofs, told.all_merged) == ((name,), True)

@@ -74,7 +74,7 @@ def _is_intact(workspace: Workspace, answer: StoredAnswer) -> bool:
 def records_of(workspace: Workspace, account: str, scope: Scope) -> list[AnswerRecords]:
     """Return what became of the records of the answers in scope that are normalised or merged."""
     answers = [answer for answer in answers_in(workspace, account, scope) if answer.outcome.rule.has_records]
-    ledger = workspace.catalog.merged_counts(account)
+    ledger = workspace.catalog.merged_counts_of(answer.response_id for answer in answers)
     normalized, quarantine = workspace.normalized_files(account), workspace.quarantine_files(account)
     found: list[AnswerRecords] = []
     for answer in answers:
