@@ -219,6 +219,8 @@ class LeadFiles:
 
     def sync_staged(self, days: Collection[date]) -> None:
         """Wait until what `stage` wrote for these days, and the folders that it made, are on the disk."""
+        if not days:
+            return  # then there may be no folder either
         sync_all(self.staged_path(day) for day in days)
         self.sync_folders(days)
         sync_all([self.folder, self.folder.parent])

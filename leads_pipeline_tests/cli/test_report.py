@@ -38,7 +38,7 @@ def test_days_an_account_and_a_file_can_be_chosen(published: Installation) -> No
 
 def test_the_report_can_be_opened_at_once(published: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("leads_pipeline.cli.report.typer.launch", opened.append)
+    monkeypatch.setattr("typer.launch", opened.append)
 
     assert published.leads("report", "--open").code == 0
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
@@ -288,7 +289,7 @@ def test_an_account_of_two_versions_shows_the_slots_of_both(
     [main] = settings.accounts
     other = replace(main, api_version="v1", key="v1/Key+of-the-same-seller==", mobile="9876543210")
     both = replace(settings, accounts=(replace(main, other_version=other),))
-    monkeypatch.setattr("leads_pipeline.cli.status.load_settings", lambda: both)
+    monkeypatch.setattr(import_module("leads_pipeline.cli.status"), "load_settings", lambda: both)
     show_status(0, as_json=False)
     printed = capsys.readouterr().out
     assert "Next free slot, v1" in printed

@@ -39,6 +39,12 @@ def leftovers(files: LeadFiles) -> list[str]:
     return [path.name for path in files.data_dir.rglob("*") if path.name.startswith(".") or "journal" in path.name]
 
 
+def test_an_account_without_any_day_can_have_none_replaced(tmp_path: Path) -> None:
+    replacement = DayReplacement(LeadFiles(tmp_path, "new"))
+    assert replacement.replace({}, PAYLOAD) == {}
+    assert replacement.redo() == PAYLOAD
+
+
 @pytest.mark.parametrize("kill_at", UNDONE)
 def test_a_kill_before_the_commit_leaves_the_old_days_and_nothing_else(files: LeadFiles, kill_at: str) -> None:
     assert exit_code(replace_days, files.data_dir, NEW, kill_at) == -signal.SIGKILL
